@@ -225,7 +225,7 @@ def write_weights(out, tensors, shard_bytes, seed):
     return total
 
 
-def special_tokens():
+def special_tokens(size=VOCABULARY):
     """Ids the model knows by number; everything else is vocabulary."""
     known = {0: "<pad>", 1: "<eos>", 2: "<bos>", 3: "<unk>", 4: "<mask>", 105: "<start_of_turn>", 106: "<end_of_turn>",
              255999: "<start_of_image>", 256000: "<start_of_audio>", 262144: "<end_of_image>", 262145: "<image_soft_token>",
@@ -234,17 +234,18 @@ def special_tokens():
         known[i] = f"<unused{i - 5}>"
     for i in range(262146, VOCABULARY):
         known.setdefault(i, f"<unused{i}>")
-    return known
+    return {i: text for i, text in known.items() if i < size}
 
 
-def write_tokenizer(path):
-    """Byte-pair encoding with every combination of up to four letters, in order of length."""
-    special = special_tokens()
+def make_vocabulary(size=VOCABULARY):
+    """Byte-pair vocabulary with every combination of up to four letters, in order of length: pieces by id, merges in order,
+    special tokens and runs of newlines by id."""
+    special = special_tokens(size)
     newlines = {107 + i: "\n" * (i + 1) for i in range(31)}
-    taken = dict(special) | newlines
+    taken = special | newlines
     letters = "▁etaoinshrdlucmfwygpbvkqxzj"
     singles = [chr(c) for c in range(33, 127)] + ["▁"] + [chr(c) for c in range(0xA1, 0x250)] + [chr(c) for c in range(0x391, 0x450)]
-    def pieces():
+    def candidates():
         for byte in range(256):
             yield f"<0x{byte:02X}>", None
         for character in singles:
@@ -254,8 +255,8 @@ def write_tokenizer(path):
             longer = [(prefix + letter, (prefix, letter)) for prefix in previous for letter in letters]
             yield from longer
             previous = [piece for piece, _ in longer]
-    vocabulary, merges, source = {}, [], pieces()
-    for token_id in range(VOCABULARY):
+    vocabulary, merges, source = {}, [], candidates()
+    for token_id in range(size):
         if token_id in taken:
             vocabulary[taken[token_id]] = token_id
             continue
@@ -265,6 +266,12 @@ def write_tokenizer(path):
         vocabulary[piece] = token_id
         if parts:
             merges.append(list(parts))
+    return vocabulary, merges, special, newlines
+
+
+def write_tokenizer(path):
+    vocabulary, merges, special, newlines = make_vocabulary()
+    taken = special | newlines
     added = [dict(id=i, content=text, single_word=False, lstrip=False, rstrip=False, normalized=False, special=i in special)
              for i, text in sorted(taken.items())]
     space, underline = {"String": " "}, {"String": "▁"}
