@@ -17,6 +17,14 @@
 extern "C" {
 #endif
 
+// MARK: Formats
+
+/// How elements are stored. The block formats are described in `ckernels_formats.h`.
+typedef enum {
+    CK_F32 = 0, CK_F16 = 1, CK_BF16 = 2, CK_Q8_0 = 3, CK_Q4_0 = 4, CK_Q5_0 = 5, CK_Q4_K = 6, CK_Q5_K = 7, CK_Q6_K = 8,
+    CK_AFFINE4 = 9, CK_AFFINE8 = 10
+} ck_format;
+
 // MARK: Instruction sets
 
 /// Instruction sets a kernel may be written for, worst first.

@@ -2,6 +2,7 @@
 //
 // Written to be read; compilers may vectorise them but must not reorder or contract. Products are rounded before they are added.
 #include "../include/ckernels_table.h"
+#include "half.h"
 
 #pragma STDC FP_CONTRACT OFF
 #define CK_SUFFIX portable
@@ -14,20 +15,7 @@ static float reduce(const float s[LANES]) {
     return (b[0] + b[2]) + (b[1] + b[3]);
 }
 
-static inline float f16(uint16_t h) {
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = (h >> 10) & 31, mantissa = h & 1023, bits;
-    if (exponent == 31) bits = sign | 0x7F800000u | (mantissa << 13);
-    else if (exponent) bits = sign | ((exponent + 112) << 23) | (mantissa << 13);
-    else if (!mantissa) bits = sign;
-    else {
-        uint32_t e = 113;
-        while (!(mantissa & 1024)) { mantissa <<= 1; e--; }
-        bits = sign | (e << 23) | ((mantissa & 1023) << 13);
-    }
-    union { uint32_t u; float f; } v = { bits };
-    return v.f;
-}
-
+static inline float f16(uint16_t h) { return ck_half(h); }
 static inline float bf16(uint16_t h) { union { uint32_t u; float f; } v = { (uint32_t)h << 16 }; return v.f; }
 static inline float f32(float x) { return x; }
 
