@@ -12,7 +12,23 @@
      size_t y_stride)
 #define CK_MATMUL_ARGUMENTS (w, w_stride, rows, k, x, x_stride, tokens, y, y_stride)
 
+#define CK_WEIGHTED_SUMS_PARAMETERS(T)                                                                                 \
+    (const float *p, size_t p_stride, size_t rows, size_t count, const T *v, size_t v_stride, float *out,              \
+     size_t out_stride, size_t n)
+#define CK_WEIGHTED_SUMS_ARGUMENTS (p, p_stride, rows, count, v, v_stride, out, out_stride, n)
+
+#define CK_ATTENTION_KERNELS(FUNCTION, VALUE)                                                                          \
+    FUNCTION(matmul_i8, CK_MATMUL_PARAMETERS(int8_t), CK_MATMUL_ARGUMENTS)                                             \
+    VALUE(float, exp_sum_f32, (float *x, float m, size_t n), (x, m, n))                                                \
+    FUNCTION(scale_axpy_f32, (float b, float a, const float *x, float *y, size_t n), (b, a, x, y, n))                  \
+    FUNCTION(weighted_sums_f32, CK_WEIGHTED_SUMS_PARAMETERS(float), CK_WEIGHTED_SUMS_ARGUMENTS)                        \
+    FUNCTION(weighted_sums_f16, CK_WEIGHTED_SUMS_PARAMETERS(uint16_t), CK_WEIGHTED_SUMS_ARGUMENTS)                     \
+    FUNCTION(weighted_sums_i8, CK_WEIGHTED_SUMS_PARAMETERS(int8_t), CK_WEIGHTED_SUMS_ARGUMENTS)                        \
+    FUNCTION(f32_to_f16, (const float *x, uint16_t *y, size_t n), (x, y, n))                                           \
+    VALUE(float, f32_to_i8, (const float *x, int8_t *y, size_t n), (x, y, n))
+
 #define CK_KERNELS(FUNCTION, VALUE)                                                                                    \
+    CK_ATTENTION_KERNELS(FUNCTION, VALUE)                                                                              \
     FUNCTION(matmul_f32, CK_MATMUL_PARAMETERS(float), CK_MATMUL_ARGUMENTS)                                             \
     FUNCTION(matmul_f16, CK_MATMUL_PARAMETERS(uint16_t), CK_MATMUL_ARGUMENTS)                                          \
     FUNCTION(matmul_bf16, CK_MATMUL_PARAMETERS(uint16_t), CK_MATMUL_ARGUMENTS)                                         \
