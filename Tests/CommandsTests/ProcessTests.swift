@@ -11,7 +11,7 @@ import Testing
         #expect(version.code == 0 && version.output == "gemma3n 0.1.0\n")
         let help = try Program.run(["--help"])
         #expect(help.code == 0 && help.error.isEmpty)
-        for name in ["run", "chat", "inspect", "tokenize", "detokenize", "trace", "demo", "evaluate"] { #expect(help.output.contains("  \(name) ")) }
+        for name in ["run", "chat", "inspect", "tokenize", "detokenize", "trace", "bench", "demo", "evaluate"] { #expect(help.output.contains("  \(name) ")) }
     }
 
     @Test func answers() throws {
@@ -29,6 +29,37 @@ import Testing
         #expect(text.trimmingCharacters(in: .newlines) == answer.output.trimmingCharacters(in: .newlines))
         #expect(json.json["finish_reason"] as? String == "length" || json.json["finish_reason"] as? String == "stop")
         #expect((json.json["statistics"] as? [String: Any])?["prompt_tokens"] as? Int ?? 0 > 10)
+    }
+
+    @Test func benchMeasuresEveryPart() throws {
+        let bench = try Program.run(["bench", tiny, "-p", "8,20", "-n", "4", "-t", "1,2", "-r", "2", "--image", "--audio", "--json", "--context", "32"])
+        #expect(bench.code == 0)
+        #expect(bench.error.contains("decode 4, 2 threads"))
+        let runs = try #require(bench.json["runs"] as? [[String: Any]])
+        let parts = runs.map { "\($0["part"] as? String ?? "") \($0["threads"] as? Int ?? 0) \($0["tokens"] as? Int ?? 0)" }
+        #expect(parts == [
+            "prefill 1 8", "prefill 1 20", "decode 1 4", "prefill 2 8", "prefill 2 20", "decode 2 4", "image 1 0", "audio 1 0", "image 2 0", "audio 2 0",
+        ])
+        for run in runs {
+            #expect(run["median_seconds"] as? Double ?? 0 > 0)
+            #expect((run["limits"] as? [String: Any])?["read_bytes_per_second"] as? Double ?? 0 > 0)
+        }
+        // More than the matrices of the two layers, less than the whole file.
+        let bytes = try #require(bench.json["bytes_per_token"] as? Double)
+        #expect(bytes > 100_000 && bytes < 4_000_000)
+        #expect(bench.json["context"] as? Int == 32)
+        let first = try #require(bench.json["first_token"] as? [String: Any])
+        #expect(first["seconds_from_open"] as? Double ?? 0 >= bench.json["open_seconds"] as? Double ?? 1)
+        #expect(bench.json["peak_text_bytes"] as? Int ?? 0 > 1_000_000)
+
+        let table = try Program.run(["bench", tiny, "-p", "0", "-n", "2", "-t", "1", "-r", "1"])
+        #expect(table.code == 0 && table.output.contains("decode 2, 1 t") && !table.output.contains("prefill"))
+    }
+
+    @Test func benchStopsWhenInterrupted() throws {
+        // The first rows come before the long part.
+        let bench = try Program.run(["bench", tiny, "-p", "0", "-n", "2000", "-t", "1", "-r", "1000"], interruptAfter: 20)
+        #expect(bench.code == 130 && !bench.wasKilled && !bench.output.contains("decode 2000"))
     }
 
     @Test func answersAboutMedia() throws {
@@ -82,6 +113,7 @@ import Testing
     @Test(arguments: [
         ["frobnicate"], ["run", "--threads", "0", "x"], ["run", "--temperature", "-1", "x"], ["run", "--top-p", "0", "x"], ["run", "--unknown"],
         ["run", "--max-tokens", "many", "x"], ["run", "--modalities", "smell", "x"], ["trace"], ["run", "--seed", "-3", "x"], ["run", "--fps", "0", "x"],
+        ["bench", "-p", "12,x"], ["bench", "-n", "-1"], ["bench", "-r", "0"], ["bench", "-t", "0"],
     ])
     func wrongUsageEndsWith64(arguments: [String]) throws {
         let outcome = try Program.run(arguments)

@@ -46,9 +46,12 @@ struct ModelOptions: ParsableArguments {
         return (nil, words)
     }
 
-    func open(_ directory: String?) async throws -> Gemma3nLanguageModel {
+    /// - Parameters:
+    ///   - modalities, threads: Instead of what the options say.
+    func open(_ directory: String?, modalities: Modalities? = nil, threads: Int? = nil) async throws -> Gemma3nLanguageModel {
         let model = try await Gemma3nLanguageModel.open(
-            files: try files(directory), modalities: modalities?.value ?? .all, threads: threads, contextLength: context)
+            files: try files(directory), modalities: modalities ?? self.modalities?.value ?? .all, threads: threads ?? self.threads,
+            contextLength: context)
         for warning in model.warnings { Output.warning(warning) }
         return model
     }

@@ -14,6 +14,9 @@ public struct MachineLimits: Sendable, Equatable {
     public let readBytesPerSecond: Double
     /// Single-precision operations a second, two for each multiply-add, on data in registers.
     public let operationsPerSecond: Double
+    /// Operations a second on 8-bit integers that are summed in 32 bits, two for each multiply-add, on data in registers; nil if
+    /// there is nothing to measure them with.
+    public let int8OperationsPerSecond: Double?
 
     /// Measures for a fraction of a second each; the best of several rounds counts, so that a passing neighbour does not.
     ///
@@ -51,7 +54,17 @@ public struct MachineLimits: Sendable, Equatable {
         return MachineLimits(
             threadCount: threads, instructionSet: String(cString: ck_isa_name(ck_current_isa())),
             readBytesPerSecond: Double(pieces * piece) / readSeconds,
-            operationsPerSecond: operations / 1000 * Double(steps * tasks) / fmaSeconds)
+            operationsPerSecond: operations / 1000 * Double(steps * tasks) / fmaSeconds,
+            int8OperationsPerSecond: nil)
+    }
+
+    /// The mean of two measurements on the same threads, such as before and after a part.
+    package func mean(with other: MachineLimits) -> MachineLimits {
+        MachineLimits(
+            threadCount: threadCount, instructionSet: instructionSet,
+            readBytesPerSecond: (readBytesPerSecond + other.readBytesPerSecond) / 2,
+            operationsPerSecond: (operationsPerSecond + other.operationsPerSecond) / 2,
+            int8OperationsPerSecond: int8OperationsPerSecond.flatMap { own in other.int8OperationsPerSecond.map { (own + $0) / 2 } })
     }
 
     private static func seconds(_ duration: Duration) -> Double {

@@ -76,7 +76,8 @@ public enum ProcessorCount {
         return tightest
     }
 
-    private static func readSmallFile(_ path: String) -> String? {
+    /// The first 4096 bytes of a file.
+    static func readSmallFile(_ path: String) -> String? {
         let file = open(path, O_RDONLY)
         guard file >= 0 else { return nil }
         defer { close(file) }
