@@ -21,8 +21,11 @@ const ck_kernels *ck_kernels_for(ck_isa isa) {
     }
 }
 
+const ck_panel_kernels *ck_panel_kernels_for(ck_isa isa) { return ck_kernels_for(isa) ? &ck_panel_kernels_portable : 0; }
+
 // Written once with the same values by whichever threads come first, or by ck_select_isa.
 static const ck_kernels *selected;
+static const ck_panel_kernels *selected_panels;
 static ck_isa selected_isa;
 
 static const ck_kernels *probe(void) {
@@ -39,6 +42,13 @@ static inline const ck_kernels *table(void) {
     return __builtin_expect(kernels != 0, 1) ? kernels : probe();
 }
 
+static inline const ck_panel_kernels *panel_table(void) {
+    const ck_panel_kernels *kernels = __atomic_load_n(&selected_panels, __ATOMIC_ACQUIRE);
+    if (__builtin_expect(kernels != 0, 1)) return kernels;
+    probe();
+    return __atomic_load_n(&selected_panels, __ATOMIC_ACQUIRE);
+}
+
 ck_isa ck_current_isa(void) {
     table();
     return __atomic_load_n(&selected_isa, __ATOMIC_RELAXED);
@@ -50,6 +60,7 @@ int ck_select_isa(ck_isa isa) {
     const ck_kernels *kernels = ck_kernels_for(isa);
     if (!kernels) return 0;
     __atomic_store_n(&selected_isa, isa, __ATOMIC_RELAXED);
+    __atomic_store_n(&selected_panels, ck_panel_kernels_for(isa), __ATOMIC_RELEASE);
     __atomic_store_n(&selected, kernels, __ATOMIC_RELEASE);
     return 1;
 }
@@ -67,6 +78,11 @@ const char *ck_isa_name(ck_isa isa) {
 #define ENTRY_POINT(name, parameters, arguments) void ck_##name parameters { table()->name arguments; }
 #define VALUE_ENTRY_POINT(type, name, parameters, arguments) type ck_##name parameters { return table()->name arguments; }
 CK_KERNELS(ENTRY_POINT, VALUE_ENTRY_POINT)
+
+#define PANEL_ENTRY_POINT(name, parameters, arguments) void ck_##name parameters { panel_table()->name arguments; }
+#define PANEL_VALUE_ENTRY_POINT(type, name, parameters, arguments)                                                     \
+    type ck_##name parameters { return panel_table()->name arguments; }
+CK_PANEL_KERNELS(PANEL_ENTRY_POINT, PANEL_VALUE_ENTRY_POINT)
 
 // Builtins become calls into the platform's libm; no header is needed, so bare WebAssembly compiles too.
 double ck_exp(double x) { return __builtin_exp(x); }

@@ -110,6 +110,27 @@ void ck_weighted_sum_f32(const float *p, size_t count, const float *v, size_t v_
 /// Continues a weighted sum: out[d] += ... in the same order.
 void ck_weighted_sum_add_f32(const float *p, size_t count, const float *v, size_t v_stride, float *out, size_t n);
 
+/// Scores against keys kept in 8 bits: y[t * y_stride + r] = sum_k w[r * w_stride + k] * x[t * x_stride + k], without the
+/// keys' scales.
+void ck_matmul_i8(const int8_t *w, size_t w_stride, size_t rows, size_t k,
+                  const float *x, size_t x_stride, size_t tokens, float *y, size_t y_stride);
+/// x = e^(x - m) in place; gives the sum.
+float ck_exp_sum_f32(float *x, float m, size_t n);
+/// y = b * y + a * x
+void ck_scale_axpy_f32(float b, float a, const float *x, float *y, size_t n);
+/// Continues weighted sums of several rows of weights: out[r * out_stride + d] += sum_j p[r * p_stride + j] * v[j * v_stride + d],
+/// j ascending, one after the other, for r < rows, d < n. 8-bit values come without their scales.
+void ck_weighted_sums_f32(const float *p, size_t p_stride, size_t rows, size_t count, const float *v, size_t v_stride,
+                          float *out, size_t out_stride, size_t n);
+void ck_weighted_sums_f16(const float *p, size_t p_stride, size_t rows, size_t count, const uint16_t *v, size_t v_stride,
+                          float *out, size_t out_stride, size_t n);
+void ck_weighted_sums_i8(const float *p, size_t p_stride, size_t rows, size_t count, const int8_t *v, size_t v_stride,
+                         float *out, size_t out_stride, size_t n);
+/// Rounds to the nearest half, ties to even; beyond the largest one (65504) to that one.
+void ck_f32_to_f16(const float *x, uint16_t *y, size_t n);
+/// y = x / scale rounded to the nearest integer, ties to even; gives scale = max |x| / 127, 0 if that is no ordinary number.
+float ck_f32_to_i8(const float *x, int8_t *y, size_t n);
+
 // MARK: Convolution
 
 /// Depthwise convolution at one output pixel of channels-last data: y[c] = sum_t w[t * channels + c] * x[t][c], t ascending.

@@ -6,13 +6,30 @@
 #define CK_TABLE_H
 
 #include "ckernels.h"
+#include "ckernels_panels.h"
 
 #define CK_MATMUL_PARAMETERS(T)                                                                                        \
     (const T *w, size_t w_stride, size_t rows, size_t k, const float *x, size_t x_stride, size_t tokens, float *y,     \
      size_t y_stride)
 #define CK_MATMUL_ARGUMENTS (w, w_stride, rows, k, x, x_stride, tokens, y, y_stride)
 
+#define CK_WEIGHTED_SUMS_PARAMETERS(T)                                                                                 \
+    (const float *p, size_t p_stride, size_t rows, size_t count, const T *v, size_t v_stride, float *out,              \
+     size_t out_stride, size_t n)
+#define CK_WEIGHTED_SUMS_ARGUMENTS (p, p_stride, rows, count, v, v_stride, out, out_stride, n)
+
+#define CK_ATTENTION_KERNELS(FUNCTION, VALUE)                                                                          \
+    FUNCTION(matmul_i8, CK_MATMUL_PARAMETERS(int8_t), CK_MATMUL_ARGUMENTS)                                             \
+    VALUE(float, exp_sum_f32, (float *x, float m, size_t n), (x, m, n))                                                \
+    FUNCTION(scale_axpy_f32, (float b, float a, const float *x, float *y, size_t n), (b, a, x, y, n))                  \
+    FUNCTION(weighted_sums_f32, CK_WEIGHTED_SUMS_PARAMETERS(float), CK_WEIGHTED_SUMS_ARGUMENTS)                        \
+    FUNCTION(weighted_sums_f16, CK_WEIGHTED_SUMS_PARAMETERS(uint16_t), CK_WEIGHTED_SUMS_ARGUMENTS)                     \
+    FUNCTION(weighted_sums_i8, CK_WEIGHTED_SUMS_PARAMETERS(int8_t), CK_WEIGHTED_SUMS_ARGUMENTS)                        \
+    FUNCTION(f32_to_f16, (const float *x, uint16_t *y, size_t n), (x, y, n))                                           \
+    VALUE(float, f32_to_i8, (const float *x, int8_t *y, size_t n), (x, y, n))
+
 #define CK_KERNELS(FUNCTION, VALUE)                                                                                    \
+    CK_ATTENTION_KERNELS(FUNCTION, VALUE)                                                                              \
     FUNCTION(matmul_f32, CK_MATMUL_PARAMETERS(float), CK_MATMUL_ARGUMENTS)                                             \
     FUNCTION(matmul_f16, CK_MATMUL_PARAMETERS(uint16_t), CK_MATMUL_ARGUMENTS)                                          \
     FUNCTION(matmul_bf16, CK_MATMUL_PARAMETERS(uint16_t), CK_MATMUL_ARGUMENTS)                                         \
@@ -49,16 +66,31 @@
     VALUE(float, measure_read, (const void *bytes, size_t count), (bytes, count))                                      \
     VALUE(float, measure_fma, (size_t steps, double *operations), (steps, operations))
 
+/// The kernels of quantised panels have a table of their own: AVX-512 without VNNI takes AVX2's.
+#define CK_PANEL_KERNELS(FUNCTION, VALUE)                                                                              \
+    FUNCTION(quantize_activations,                                                                                     \
+             (const float *x, size_t x_stride, size_t k, size_t tokens, size_t first, size_t count, void *activations), \
+             (x, x_stride, k, tokens, first, count, activations))                                                      \
+    FUNCTION(panel_matmul,                                                                                             \
+             (ck_format format, const void *w, size_t panel_stride_bytes, size_t rows, size_t k, const void *activations, \
+              size_t first_token, size_t count, size_t tokens, float *y, size_t y_stride),                             \
+             (format, w, panel_stride_bytes, rows, k, activations, first_token, count, tokens, y, y_stride))           \
+    VALUE(float, measure_int8, (size_t steps, double *operations), (steps, operations))
+
 #define CK_MEMBER(name, parameters, arguments) void(*name) parameters;
 #define CK_VALUE_MEMBER(type, name, parameters, arguments) type(*name) parameters;
 typedef struct { CK_KERNELS(CK_MEMBER, CK_VALUE_MEMBER) } ck_kernels;
 
+typedef struct { CK_PANEL_KERNELS(CK_MEMBER, CK_VALUE_MEMBER) } ck_panel_kernels;
+
 /// The version for `isa`, or NULL if this build or this machine lacks it. Lets tests compare versions side by side without
 /// changing what the rest of the process uses.
 const ck_kernels *ck_kernels_for(ck_isa isa);
+const ck_panel_kernels *ck_panel_kernels_for(ck_isa isa);
 
 /// Versions this build contains; `dispatch.c` asks the CPU which of them may run.
 extern const ck_kernels ck_kernels_portable;
+extern const ck_panel_kernels ck_panel_kernels_portable;
 #if defined(__x86_64__)
 extern const ck_kernels ck_kernels_avx2, ck_kernels_avx512;
 #elif defined(__aarch64__)
@@ -75,5 +107,7 @@ extern const ck_kernels ck_kernels_simd128;
 #define CK_ENTRY(name, parameters, arguments) .name = CK(name),
 #define CK_VALUE_ENTRY(type, name, parameters, arguments) .name = CK(name),
 #define CK_DEFINE_TABLE const ck_kernels CK_CONCAT(ck_kernels, CK_SUFFIX) = {CK_KERNELS(CK_ENTRY, CK_VALUE_ENTRY)};
+#define CK_DEFINE_PANEL_TABLE                                                                                          \
+    const ck_panel_kernels CK_CONCAT(ck_panel_kernels, CK_SUFFIX) = {CK_PANEL_KERNELS(CK_ENTRY, CK_VALUE_ENTRY)};
 
 #endif

@@ -105,6 +105,54 @@ static void CK(weighted_sum_f32)(const float *p, size_t count, const float *v, s
     CK(weighted_sum_add_f32)(p, count, v, v_stride, out, n);
 }
 
+static inline float i8(int8_t x) { return (float)x; }
+MATMUL(CK(matmul_i8), int8_t, i8)
+
+static float CK(exp_sum_f32)(float *x, float m, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] = __builtin_expf(x[i] - m);
+    return CK(sum_f32)(x, n);
+}
+static void CK(scale_axpy_f32)(float b, float a, const float *x, float *y, size_t n) {
+    for (size_t i = 0; i < n; i++) y[i] = a * x[i] + b * y[i];
+}
+
+#define WEIGHTED_SUMS(NAME, TYPE, LOAD)                                                                                \
+    static void NAME CK_WEIGHTED_SUMS_PARAMETERS(TYPE) {                                                               \
+        for (size_t r = 0; r < rows; r++)                                                                              \
+            for (size_t j = 0; j < count; j++)                                                                         \
+                for (size_t d = 0; d < n; d++) out[r * out_stride + d] += p[r * p_stride + j] * LOAD(v[j * v_stride + d]); \
+    }
+WEIGHTED_SUMS(CK(weighted_sums_f32), float, f32)
+WEIGHTED_SUMS(CK(weighted_sums_f16), uint16_t, f16)
+WEIGHTED_SUMS(CK(weighted_sums_i8), int8_t, i8)
+
+static uint16_t half(float x) {
+    union { float f; uint32_t u; } v = { x };
+    uint32_t sign = v.u & 0x80000000u;
+    v.u ^= sign;
+    if (v.f != v.f) return (uint16_t)(sign >> 16 | 0x7E00);
+    if (v.f > 65504.0f) v.f = 65504.0f;
+    if (v.f < 0x1p-14f) {
+        v.f += 0.5f;   // rounds to multiples of 2^-24
+        return (uint16_t)(sign >> 16 | (v.u - 0x3F000000u));
+    }
+    return (uint16_t)(sign >> 16 | (v.u + 0xFFF + ((v.u >> 13) & 1) - 0x38000000u) >> 13);
+}
+static void CK(f32_to_f16)(const float *x, uint16_t *y, size_t n) { for (size_t i = 0; i < n; i++) y[i] = half(x[i]); }
+
+static float CK(f32_to_i8)(const float *x, int8_t *y, size_t n) {
+    float largest = 0;
+    for (size_t i = 0; i < n; i++) { float a = __builtin_fabsf(x[i]); if (a > largest) largest = a; }
+    float scale = largest / 127.0f;
+    if (!(scale > 1e-30f && scale < 1e30f)) scale = 0;
+    const float inverse = scale > 0 ? 1.0f / scale : 0;
+    for (size_t i = 0; i < n; i++) {
+        union { float f; int32_t i; } v = { x[i] * inverse + 12582912.0f };   // rounds to an integer in the low bits
+        y[i] = (int8_t)(uint8_t)(uint32_t)v.i;
+    }
+    return scale;
+}
+
 static void CK(weighted_taps_f32)(const float *const *x, const float *w, size_t taps, float *y, size_t channels) {
     for (size_t c = 0; c < channels; c++) y[c] = 0;
     for (size_t t = 0; t < taps; t++)

@@ -478,6 +478,8 @@ static void CK(weighted_taps_f32)(const float *const *x, const float *w, size_t 
     COLUMN_SUMS_REST(FROM_ZERO, x[j], TAP_WEIGHT, TAP_VALUE)
 }
 
+#include "attention.h"
+
 // MARK: Limits of the machine
 
 static float CK(measure_read)(const void *bytes, size_t count) {

@@ -1,63 +1,112 @@
+internal import CKernels
 internal import Tensors
 
 /// The keys and values of one layer that makes its own.
 ///
 /// Full attention keeps every position, in blocks allocated as the context grows. Sliding attention keeps a ring of
 /// `window - 1 + chunk` positions: the window of the first token of a prefill chunk, and the chunk itself.
-/// Inside a block keys (and values) of one head lie one after the other, `N` floats each.
+/// Inside a block keys of one head lie one after the other, `N` elements each, then values likewise, then (8 bits only) the
+/// scales of the keys and of the values. A position is rounded to the cache's format once, when it is stored.
 final class KVCache {
     let headCount: Int
     let headDim: Int
     /// The window of sliding attention; nil for full.
     let window: Int?
+    let format: KVFormat
     /// Positions of one block: the whole ring, or one growth step.
     private let blockLength: Int
-    private var blocks: [UnsafeMutablePointer<Float>] = []
+    private var blocks: [UnsafeMutableRawPointer] = []
 
     /// Positions a full-attention cache grows by.
     static let growth = 256
 
-    init(headCount: Int, headDim: Int, window: Int?, chunk: Int) {
+    /// - Parameters:
+    ///   - contextLength: Positions at most; a ring is never longer.
+    ///   - chunk: Positions stored together at most.
+    init(headCount: Int, headDim: Int, window: Int?, chunk: Int, contextLength: Int, format: KVFormat) {
         self.headCount = headCount
         self.headDim = headDim
         self.window = window
-        blockLength = window.map { $0 - 1 + chunk } ?? Self.growth
+        self.format = format
+        blockLength = Self.blockLength(window: window, chunk: chunk, contextLength: contextLength)
+        if window == nil { blocks.reserveCapacity((contextLength + blockLength - 1) / blockLength) }
     }
 
     deinit { for block in blocks { block.deallocate() } }
+
+    private static func blockLength(window: Int?, chunk: Int, contextLength: Int) -> Int {
+        window.map { min($0 - 1 + chunk, contextLength) } ?? growth
+    }
+
+    /// Bytes a cache of these settings holds when its context is full.
+    static func byteCount(headCount: Int, headDim: Int, window: Int?, chunk: Int, contextLength: Int, format: KVFormat) -> Int {
+        let length = blockLength(window: window, chunk: chunk, contextLength: contextLength)
+        let positions = window == nil ? (contextLength + length - 1) / length * length : length
+        return 2 * headCount * positions * format.byteCount(headDim)
+    }
 
     /// Positions a ring can hold; nil for full attention.
     var ringLength: Int? { window == nil ? nil : blockLength }
 
     /// Bytes held now.
-    var byteCount: Int { blocks.count * blockElements * MemoryLayout<Float>.size }
+    var byteCount: Int { blocks.count * blockByteCount }
 
-    private var blockElements: Int { 2 * headCount * blockLength * headDim }
+    private var blockByteCount: Int { 2 * headCount * blockLength * format.byteCount(headDim) }
 
     /// Makes room for positions below `end`.
     func reserve(_ end: Int) {
         let needed = window == nil ? (end + blockLength - 1) / blockLength : 1
         while blocks.count < needed {
-            let block = UnsafeMutablePointer<Float>.allocate(capacity: blockElements)
-            block.initialize(repeating: 0, count: blockElements)
-            blocks.append(block)
+            // Whatever is read was stored before; nothing needs to be zero.
+            blocks.append(.allocate(byteCount: blockByteCount, alignment: 64))
         }
     }
 
-    /// Where the key of `head` at `position` lies; its value lies `valueOffset` further.
-    func key(head: Int, position: Int) -> UnsafeMutablePointer<Float> {
-        let (block, slot) = window == nil ? (position / blockLength, position % blockLength) : (0, position % blockLength)
-        return blocks[block] + (head * blockLength + slot) * headDim
+    /// Neighbouring positions of one head, as they lie in memory.
+    struct Segment {
+        let positions: Range<Int>
+        let keys: UnsafeMutableRawPointer
+        let values: UnsafeMutableRawPointer
+        /// 8 bits only.
+        let keyScales: UnsafeMutablePointer<Float>
+        let valueScales: UnsafeMutablePointer<Float>
     }
 
-    var valueOffset: Int { headCount * blockLength * headDim }
+    private func segment(_ positions: Range<Int>, head: Int) -> Segment {
+        let slot = positions.lowerBound % blockLength
+        let block = blocks[window == nil ? positions.lowerBound / blockLength : 0]
+        let rowBytes = format == .q8_0 ? headDim : format.byteCount(headDim)
+        let index = head * blockLength + slot
+        let all = headCount * blockLength
+        let scales = (block + 2 * all * rowBytes).assumingMemoryBound(to: Float.self)
+        return Segment(
+            positions: positions, keys: block + index * rowBytes, values: block + (all + index) * rowBytes, keyScales: scales + index,
+            valueScales: scales + all + index)
+    }
+
+    /// Keeps a key and a value, `N` floats each, rounded to the cache's format.
+    func store(head: Int, position: Int, key: UnsafePointer<Float>, value: UnsafePointer<Float>) {
+        let place = segment(position..<position + 1, head: head)
+        switch format {
+        case .f32:
+            place.keys.copyMemory(from: key, byteCount: 4 * headDim)
+            place.values.copyMemory(from: value, byteCount: 4 * headDim)
+        case .f16:
+            ck_f32_to_f16(key, place.keys.assumingMemoryBound(to: UInt16.self), headDim)
+            ck_f32_to_f16(value, place.values.assumingMemoryBound(to: UInt16.self), headDim)
+        case .q8_0:
+            place.keyScales[0] = ck_f32_to_i8(key, place.keys.assumingMemoryBound(to: Int8.self), headDim)
+            place.valueScales[0] = ck_f32_to_i8(value, place.values.assumingMemoryBound(to: Int8.self), headDim)
+        }
+    }
 
     /// Calls `body` for the contiguous pieces of `positions` in ascending order.
-    func forEachSegment(_ positions: Range<Int>, head: Int, _ body: (_ keys: UnsafeMutablePointer<Float>, _ positions: Range<Int>) -> Void) {
+    @inline(__always)
+    func forEachSegment(_ positions: Range<Int>, head: Int, _ body: (Segment) -> Void) {
         var start = positions.lowerBound
         while start < positions.upperBound {
             let end = min(positions.upperBound, (start / blockLength + 1) * blockLength)
-            body(key(head: head, position: start), start..<end)
+            body(segment(start..<end, head: head))
             start = end
         }
     }

@@ -60,10 +60,11 @@ struct TextAttention {
         parallelism.forEach(rows.count) { r in
             let (cos, sin) = rows.rotation(r, kind)
             for head in 0..<width / headDim {
-                let key = cache.key(head: head, position: rows.positions[r])
-                ck_rms_norm_f32(projected + r * width + head * headDim, keyValue.keyNorm.pointer, epsilon, key, headDim)
+                let (key, value) = (projected + r * width + head * headDim, values + r * width + head * headDim)
+                ck_rms_norm_f32(key, keyValue.keyNorm.pointer, epsilon, key, headDim)
                 ck_rope_f32(key, cos, sin, headDim / 2)
-                ck_rms_norm_f32(values + r * width + head * headDim, nil, epsilon, key + cache.valueOffset, headDim)
+                ck_rms_norm_f32(value, nil, epsilon, value, headDim)
+                cache.store(head: head, position: rows.positions[r], key: key, value: value)
             }
         }
     }
@@ -72,7 +73,7 @@ struct TextAttention {
     ///
     /// - Parameters:
     ///   - queries, mixed: Scratch, `[T, H N]` each.
-    ///   - scores: Scratch that grows with the context.
+    ///   - scores: Scratch.
     func callAsFunction(
         _ x: UnsafePointer<Float>, _ rows: TextRows, queries: UnsafeMutablePointer<Float>, mixed: UnsafeMutablePointer<Float>,
         scores: AttentionScores, cache: KVCache, into y: UnsafeMutablePointer<Float>, _ parallelism: Parallelism
@@ -90,73 +91,4 @@ struct TextAttention {
         attend(queries, rows, mixed: mixed, scores: scores, cache: cache, parallelism)
         output.multiply(mixed, tokens: rows.count, into: y, parallelism)
     }
-
-    /// `softmax(q k) v` by blocks of query rows: one block's scores against all its keys are a matrix product, then every
-    /// row takes the softmax over the keys it may see. A row's result does not depend on its block.
-    private func attend(
-        _ queries: UnsafePointer<Float>, _ rows: TextRows, mixed: UnsafeMutablePointer<Float>, scores: AttentionScores, cache: KVCache,
-        _ parallelism: Parallelism
-    ) {
-        let blockRows = AttentionScores.blockRows
-        let width = headCount * headDim
-        let blocks = (rows.count + blockRows - 1) / blockRows
-        let items = blocks * cache.headCount
-        let slots = min(parallelism.threadCount, items)
-        let last = rows.positions[rows.count - 1]
-        let keyCapacity = cache.window.map { min(last + 1, $0 + (last - rows.positions[0])) } ?? last + 1
-        scores.reserve(slots: slots, keys: keyCapacity, queriesPerKVHead: queriesPerKVHead)
-
-        parallelism.forEach(slots) { slot in
-            let scratch = scores.slot(slot)
-            for item in stride(from: slot, to: items, by: slots) {
-                let kvHead = item / blocks
-                let first = item % blocks * blockRows
-                let count = min(blockRows, rows.count - first)
-                let from = cache.firstVisible(from: rows.positions[first])
-                let to = rows.positions[first + count - 1] + 1
-                let keys = to - from
-
-                // Scores [head in group][row][key].
-                cache.forEachSegment(from..<to, head: kvHead) { key, positions in
-                    for g in 0..<queriesPerKVHead {
-                        ck_matmul_f32(
-                            key, headDim, positions.count, headDim,
-                            queries + first * width + (kvHead * queriesPerKVHead + g) * headDim, width, count,
-                            scratch + g * count * keys + (positions.lowerBound - from), keys)
-                    }
-                }
-                for g in 0..<queriesPerKVHead {
-                    for r in 0..<count {
-                        let position = rows.positions[first + r]
-                        let start = cache.firstVisible(from: position)
-                        let p = scratch + (g * count + r) * keys - from
-                        ck_softmax_f32(p + start, position + 1 - start)
-                        let out = mixed + (first + r) * width + (kvHead * queriesPerKVHead + g) * headDim
-                        out.update(repeating: 0, count: headDim)
-                        cache.forEachSegment(start..<position + 1, head: kvHead) { key, positions in
-                            ck_weighted_sum_add_f32(
-                                p + positions.lowerBound, positions.count, key + cache.valueOffset, headDim, out, headDim)
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Room for attention scores, one slot for every task that runs at the same time; grows with the context.
-final class AttentionScores {
-    /// Query rows handled together.
-    static let blockRows = 16
-    private var buffer = FloatBuffer(count: 0)
-    private var slotLength = 0
-
-    func reserve(slots: Int, keys: Int, queriesPerKVHead: Int) {
-        // Steps of 512 keys, so that decoding does not allocate for every token.
-        let length = (keys + 511) / 512 * 512 * queriesPerKVHead * Self.blockRows
-        if slots * length > buffer.count { buffer = FloatBuffer(count: slots * length) }
-        slotLength = buffer.count / max(slots, 1)
-    }
-
-    func slot(_ index: Int) -> UnsafeMutablePointer<Float> { buffer.pointer + index * slotLength }
 }

@@ -36,8 +36,12 @@ public final class TextDecoder {
     /// - Parameters:
     ///   - contextLength: Tokens the caches may hold; memory grows as they fill.
     ///   - chunk: Tokens handled together during prefill; changes speed and memory, not results.
-    public init(_ model: TextModel, contextLength: Int, chunk: Int = 128, parallelism: Parallelism = .serial) {
+    ///   - keyValues: How keys and values are kept; `TextModel.defaultKVFormat` if nil.
+    public init(
+        _ model: TextModel, contextLength: Int, chunk: Int = 128, keyValues: KVFormat? = nil, parallelism: Parallelism = .serial
+    ) {
         let c = model.configuration
+        let format = keyValues ?? model.defaultKVFormat
         self.model = model
         self.contextLength = max(1, contextLength)
         self.chunk = max(1, min(chunk, self.contextLength))
@@ -45,9 +49,11 @@ public final class TextDecoder {
         let chunk = self.chunk
         // A window longer than the context sees all of it.
         let window = min(c.slidingWindow, self.contextLength)
+        let contextLength = self.contextLength
         let own = (0..<c.firstSharedLayer).map { layer in
             KVCache(
-                headCount: c.numKeyValueHeads, headDim: c.headDim, window: c.layerTypes[layer] == .sliding ? window : nil, chunk: chunk)
+                headCount: c.numKeyValueHeads, headDim: c.headDim, window: c.layerTypes[layer] == .sliding ? window : nil, chunk: chunk,
+                contextLength: contextLength, format: format)
         }
         caches = (0..<c.numHiddenLayers).map { own[c.keyValueSource(of: $0)] }
         activations = TextActivations(c, capacity: chunk)

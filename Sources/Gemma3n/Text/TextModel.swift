@@ -47,6 +47,13 @@ public final class TextModel: Sendable {
         }
     }
 
+    /// The format of keys and values unless another is asked for: half precision where weights are quantised, since its error
+    /// is far below theirs and it halves what a long context costs; float32 where they are not, so that results stay exact.
+    public var defaultKVFormat: KVFormat {
+        let isPlain = [.f32, .f16, .bf16].contains(layers.first?.attention.query.format ?? .f32)
+        return isPlain ? .f32 : .f16
+    }
+
     /// `E[token] * sqrt(D)`, `[D]`.
     func embed(_ token: Int32, into e: UnsafeMutablePointer<Float>) {
         let d = configuration.hiddenSize
