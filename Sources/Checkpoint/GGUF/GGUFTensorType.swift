@@ -1,0 +1,80 @@
+public import Tensors
+
+/// How GGUF numbers the encodings of tensors (`ggml_type`), those that this version reads.
+///
+/// - Source: ggml's `ggml.h`; the `gguf` Python package, `constants.py`.
+public enum GGUFTensorType: UInt32, Sendable, CaseIterable {
+    case f32 = 0
+    case f16 = 1
+    case q4_0 = 2
+    case q5_0 = 6
+    case q8_0 = 8
+    case q4_K = 12
+    case q5_K = 13
+    case q6_K = 14
+    case bf16 = 30
+
+    /// The name that GGUF tools show.
+    public var name: String {
+        switch self {
+        case .f32: "F32"
+        case .f16: "F16"
+        case .bf16: "BF16"
+        case .q4_0: "Q4_0"
+        case .q5_0: "Q5_0"
+        case .q8_0: "Q8_0"
+        case .q4_K: "Q4_K"
+        case .q5_K: "Q5_K"
+        case .q6_K: "Q6_K"
+        }
+    }
+
+    /// Elements of a row that are stored together.
+    public var blockLength: Int {
+        switch self {
+        case .f32, .f16, .bf16: 1
+        case .q4_0, .q5_0, .q8_0: 32
+        case .q4_K, .q5_K, .q6_K: 256
+        }
+    }
+
+    /// Bytes of one block.
+    public var blockByteCount: Int {
+        switch self {
+        case .f32: 4
+        case .f16, .bf16: 2
+        case .q4_0: 18
+        case .q5_0: 22
+        case .q8_0: 34
+        case .q4_K: 144
+        case .q5_K: 176
+        case .q6_K: 210
+        }
+    }
+
+    /// The same encoding in memory.
+    public var format: ElementFormat? {
+        switch self {
+        case .f32: .f32
+        case .f16: .f16
+        case .bf16: .bf16
+        case .q8_0: ElementFormat(rawValue: 3)
+        case .q4_0: ElementFormat(rawValue: 4)
+        case .q5_0: ElementFormat(rawValue: 5)
+        case .q4_K: ElementFormat(rawValue: 6)
+        case .q5_K: ElementFormat(rawValue: 7)
+        case .q6_K: ElementFormat(rawValue: 8)
+        }
+    }
+
+    /// The name of any encoding, for messages.
+    static func name(ofNumber number: UInt32) -> String {
+        if let type = GGUFTensorType(rawValue: number) { return type.name }
+        let others: [(UInt32, String)] = [
+            (3, "Q4_1"), (7, "Q5_1"), (9, "Q8_1"), (10, "Q2_K"), (11, "Q3_K"), (15, "Q8_K"), (16, "IQ2_XXS"), (17, "IQ2_XS"),
+            (18, "IQ3_XXS"), (19, "IQ1_S"), (20, "IQ4_NL"), (21, "IQ3_S"), (22, "IQ2_S"), (23, "IQ4_XS"), (24, "I8"), (25, "I16"),
+            (26, "I32"), (27, "I64"), (28, "F64"), (29, "IQ1_M"), (34, "TQ1_0"), (35, "TQ2_0"), (39, "MXFP4"),
+        ]
+        return others.first { $0.0 == number }?.1 ?? "number \(number)"
+    }
+}
