@@ -30,49 +30,30 @@ public final class Gemma3nModel: Sendable {
         return result
     }
 
-    /// Opens a checkpoint.
+    /// Opens a checkpoint in the Hugging Face layout, or a packed one.
     ///
     /// - Parameters:
     ///   - modalities: What to read besides text; parts left out cost no memory.
     ///   - open: The bytes of a file of the checkpoint by name, nil if there is none.
     /// - Throws: What `open` throws, and every error of configuration, tokenizer and weights, naming key, tensor and file.
-    public init(
+    public convenience init(
         modalities: Modalities = .all, open: (_ name: String) throws(CheckpointError) -> ByteRegion?
     ) throws(CheckpointError) {
-        func json(_ name: String) throws(CheckpointError) -> JSONValue? {
-            guard let region = try open(name) else { return nil }
-            let json = try JSONValue.parse(region, file: name)
-            guard json.object != nil else { throw CheckpointError(.wrongType, file: name, "the file holds \(json.summary), expected an object.") }
-            return json
-        }
-        guard let configJSON = try json("config.json") else {
-            throw CheckpointError(
-                .missingFile, file: "config.json", "the checkpoint has no config.json, expected a Hugging Face checkpoint of Gemma 3n.")
-        }
-        let c = try Gemma3nConfiguration(configJSON)
+        try self.init(ModelSource(open: open), modalities: modalities)
+    }
+
+    /// Opens a checkpoint, in whatever container it lies.
+    ///
+    /// - Parameter modalities: What to read besides text; parts left out cost no memory.
+    /// - Throws: Every error of the weights, naming tensor and file.
+    public init(_ source: ModelSource, modalities: Modalities = .all) throws(CheckpointError) {
+        let c = source.configuration
         configuration = c
-        if let generationJSON = try json("generation_config.json") {
-            generationConfiguration = try GenerationConfiguration(generationJSON)
-        } else {
-            var fallback = GenerationConfiguration()
-            fallback.eosTokenIDs = c.eosTokenIDs
-            generationConfiguration = fallback
-        }
-        var warnings: [String] = []
+        generationConfiguration = source.generationConfiguration
+        tokenizer = source.tokenizer
+        warnings = source.warnings
 
-        // Tokenizer and template.
-        if let region = try open("tokenizer.json") {
-            tokenizer = try Tokenizer(json: region, file: "tokenizer.json")
-        } else if let region = try open("tokenizer.model") {
-            tokenizer = try Tokenizer(sentencePiece: region, file: "tokenizer.model", specialTokens: c.mediaTokens)
-        } else {
-            throw CheckpointError(
-                .missingFile, file: "tokenizer.json", "the checkpoint has neither tokenizer.json nor tokenizer.model; one is needed.")
-        }
-        if let warning = try Self.templateWarning(open) { warnings.append(warning) }
-
-        // Weights.
-        let store = try WeightStore(open: open)
+        let store = source.weights
         let root = store.root
         let base = root["model"]
         switch c.layout {
@@ -80,23 +61,21 @@ public final class Gemma3nModel: Sendable {
         case .textOnly: text = try TextModel(base, head: root["lm_head"], c.text)
         }
 
-        let preprocessor = try json("preprocessor_config.json")
-        let processor = try json("processor_config.json")
         if modalities.contains(.image), let vision = c.vision, base["vision_tower"].exists {
-            let images = Self.part("image_processor", processor, or: preprocessor)
+            let images = source.part("image_processor")
             self.vision = try VisionEncoder(
                 base, vision, images: images.map { (json, file) throws(CheckpointError) in try ImageProcessorConfiguration(json, file: file) } ?? ImageProcessorConfiguration(),
                 softTokenCount: c.visionSoftTokensPerImage, textHiddenSize: c.text.hiddenSize)
-            try Self.checkSoftTokens("image_seq_length", processor, "vision_soft_tokens_per_image", c.visionSoftTokensPerImage)
+            try source.checkSoftTokens("image_seq_length", "vision_soft_tokens_per_image", c.visionSoftTokensPerImage)
         } else {
             self.vision = nil
         }
         if modalities.contains(.audio), let audio = c.audio, base["audio_tower"].exists {
-            let features = Self.part("feature_extractor", processor, or: preprocessor)
+            let features = source.part("feature_extractor")
             self.audio = try AudioEncoder(
                 base, audio, features: features.map { (json, file) throws(CheckpointError) in try AudioFeatureConfiguration(json, file: file) } ?? AudioFeatureConfiguration(),
                 softTokenCount: c.audioSoftTokensPerClip, textVocabSize: c.text.vocabSize, textHiddenSize: c.text.hiddenSize)
-            try Self.checkSoftTokens("audio_seq_length", processor, "audio_soft_tokens_per_image", c.audioSoftTokensPerClip)
+            try source.checkSoftTokens("audio_seq_length", "audio_soft_tokens_per_image", c.audioSoftTokensPerClip)
         } else {
             self.audio = nil
         }
@@ -108,7 +87,6 @@ public final class Gemma3nModel: Sendable {
         }
         tensors = store.tensors.values.sorted { $0.name < $1.name }
         usedTensors = store.used
-        self.warnings = warnings
     }
 
     /// Tensors that lie in checkpoints though nothing computes with them: K/V projections and norms of KV-sharing layers,
@@ -124,44 +102,6 @@ public final class Gemma3nModel: Sendable {
             return layer >= firstSharedLayer && ["k_proj", "v_proj", "k_norm", "v_norm"].contains(parts[at + 3])
         }
         return false
-    }
-
-    /// The settings of a processor: a key of a newer `processor_config.json`, or all of `preprocessor_config.json`.
-    private static func part(_ key: String, _ processor: JSONValue?, or preprocessor: JSONValue?) -> (JSONValue, String)? {
-        if let part = processor?[key], part.object != nil { return (part, "processor_config.json") }
-        return preprocessor.map { ($0, "preprocessor_config.json") }
-    }
-
-    /// A processor that writes another number of soft tokens than the encoder gives belongs to another checkpoint.
-    private static func checkSoftTokens(_ key: String, _ processor: JSONValue?, _ configKey: String, _ count: Int) throws(CheckpointError) {
-        guard let processor else { return }
-        let written = try ConfigurationKeys(processor, file: "processor_config.json").integer(key, default: count, in: 0...1 << 28)
-        if written != count {
-            throw CheckpointError(
-                .unsupportedValue, file: "processor_config.json",
-                "\(key) is \(written), but \(configKey) in config.json is \(count). Are both files from the same checkpoint?")
-        }
-    }
-
-    /// A sentence if the checkpoint's own chat template is not the one this program renders.
-    private static func templateWarning(
-        _ open: (_ name: String) throws(CheckpointError) -> ByteRegion?
-    ) throws(CheckpointError) -> String? {
-        var found: (file: String, text: String)?
-        if let region = try open("chat_template.jinja") {
-            found = ("chat_template.jinja", String(decoding: region.bytes, as: UTF8.self))
-        } else {
-            for file in ["chat_template.json", "tokenizer_config.json"] {
-                guard let region = try open(file) else { continue }
-                if let text = try JSONValue.parse(region, file: file)["chat_template"]?.string {
-                    found = (file, text)
-                    break
-                }
-            }
-        }
-        guard let found, !ChatTemplate.isGemma(found.text) else { return nil }
-        return
-            "\(found.file) holds a chat template that differs from Gemma 3n's; prompts are rendered by Gemma 3n's. If the checkpoint was trained with another format, pass raw text instead of messages."
     }
 }
 
