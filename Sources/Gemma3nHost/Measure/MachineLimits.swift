@@ -15,7 +15,7 @@ public struct MachineLimits: Sendable, Equatable {
     /// Single-precision operations a second, two for each multiply-add, on data in registers.
     public let operationsPerSecond: Double
     /// Operations a second on 8-bit integers that are summed in 32 bits, two for each multiply-add, on data in registers; nil if
-    /// there is nothing to measure them with.
+    /// the kernels do not tell.
     public let int8OperationsPerSecond: Double?
 
     /// Measures for a fraction of a second each; the best of several rounds counts, so that a passing neighbour does not.
@@ -42,7 +42,7 @@ public struct MachineLimits: Sendable, Equatable {
         }
 
         // Tasks of a millisecond or less, several for each thread.
-        var operations = 0.0
+        var (operations, operations8) = (0.0, 0.0)
         _ = ck_measure_fma(1000, &operations)
         let (tasks, steps) = (8 * threads, 200_000)
         let fmaSeconds = bestSeconds {
@@ -51,11 +51,25 @@ public struct MachineLimits: Sendable, Equatable {
                 _ = ck_measure_fma(steps, &ignored)
             }
         }
+        // Plain C is a hundred times slower than the fastest instructions: find out how many steps a millisecond holds.
+        var int8: Double?
+        let probe = 1000
+        let probeSeconds = bestSeconds { _ = ck_measure_int8(probe, &operations8) }
+        if operations8 > 0 {
+            let steps = max(1, Int(min(1e9, Double(probe) * 1e-3 / max(probeSeconds, 1e-9))))
+            let int8Seconds = bestSeconds {
+                parallelism.forEach(tasks) { _ in
+                    var ignored = 0.0
+                    _ = ck_measure_int8(steps, &ignored)
+                }
+            }
+            int8 = operations8 / Double(probe) * Double(steps * tasks) / int8Seconds
+        }
         return MachineLimits(
             threadCount: threads, instructionSet: String(cString: ck_isa_name(ck_current_isa())),
             readBytesPerSecond: Double(pieces * piece) / readSeconds,
             operationsPerSecond: operations / 1000 * Double(steps * tasks) / fmaSeconds,
-            int8OperationsPerSecond: nil)
+            int8OperationsPerSecond: int8)
     }
 
     /// The mean of two measurements on the same threads, such as before and after a part.
