@@ -21,7 +21,15 @@ const ck_kernels *ck_kernels_for(ck_isa isa) {
     }
 }
 
-const ck_panel_kernels *ck_panel_kernels_for(ck_isa isa) { return ck_kernels_for(isa) ? &ck_panel_kernels_portable : 0; }
+const ck_panel_kernels *ck_panel_kernels_for(ck_isa isa) {
+    if (!ck_kernels_for(isa)) return 0;
+    switch (isa) {
+#if defined(__x86_64__)
+    case CK_ISA_AVX512: return __builtin_cpu_supports("avx512vnni") ? &ck_panel_kernels_avx512 : &ck_panel_kernels_portable;
+#endif
+    default: return &ck_panel_kernels_portable;
+    }
+}
 
 // Written once with the same values by whichever threads come first, or by ck_select_isa.
 static const ck_kernels *selected;

@@ -174,6 +174,8 @@ struct QuantizedRow {
     }
 
     static func table(_ version: KernelVersion) -> ck_panel_kernels { ck_panel_kernels_for(version.isa).pointee }
+    /// Whether this version computes with fused multiply-adds: every one but plain C, which some instruction sets fall back to.
+    static func isFused(_ version: KernelVersion) -> Bool { ck_panel_kernels_for(version.isa) != ck_panel_kernels_for(CK_ISA_PORTABLE) }
 
     /// Quantised rows in memory of their own, called in two parts.
     static func quantize(_ version: KernelVersion, _ x: [Float], k: Int, stride: Int, tokens: Int) -> UnsafeMutableRawBufferPointer {
@@ -278,6 +280,7 @@ struct QuantizedRow {
                         // more, relative to the sum of magnitudes.
                         let bound = rounding * Double(k / 32 * 2 + 4) * expected.magnitude
                         #expect(abs(Double(found) - expected.exact) <= bound, "row \(row), token \(t), \(k) columns")
+                        if PanelTests.isFused(version) { #expect(found.bitPattern == expected.fused.bitPattern, "row \(row), token \(t), \(k) columns") }
                     }
                 }
                 let bits = reference.map(\.bitPattern)

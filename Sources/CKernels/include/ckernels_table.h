@@ -93,6 +93,7 @@ extern const ck_kernels ck_kernels_portable;
 extern const ck_panel_kernels ck_panel_kernels_portable;
 #if defined(__x86_64__)
 extern const ck_kernels ck_kernels_avx2, ck_kernels_avx512;
+extern const ck_panel_kernels ck_panel_kernels_avx512;
 #elif defined(__aarch64__)
 extern const ck_kernels ck_kernels_neon;
 #elif defined(__wasm_simd128__)
