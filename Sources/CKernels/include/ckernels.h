@@ -48,6 +48,9 @@ static inline void ck_pause(void) {
 #endif
 }
 
+/// Hands out numbers 0, 1, 2, … to threads that share `next`.
+static inline size_t ck_take_number(size_t *next) { return __atomic_fetch_add(next, 1, __ATOMIC_RELAXED); }
+
 // MARK: Matrix products
 // y[t * y_stride + r] = sum_k w[r * w_stride + k] * x[t * x_stride + k]   for t < tokens, r < rows.
 
@@ -57,6 +60,27 @@ void ck_matmul_f16(const uint16_t *w, size_t w_stride, size_t rows, size_t k,
                    const float *x, size_t x_stride, size_t tokens, float *y, size_t y_stride);
 void ck_matmul_bf16(const uint16_t *w, size_t w_stride, size_t rows, size_t k,
                     const float *x, size_t x_stride, size_t tokens, float *y, size_t y_stride);
+
+// MARK: Matrix products of many tokens
+// The same products for the encoders, which always have many tokens. An element is summed in another order than above: column
+// by column in blocks of 256 columns, each from zero, the blocks' sums added in order; with `add` onto what y holds.
+
+/// Rows side by side in packed weights.
+#define CK_GEMM_PANEL 32
+/// Floats of memory that one product works in.
+#define CK_GEMM_SCRATCH 57344
+
+/// Packs rows for `ck_gemm_packed_f32`: panels of 32 rows, [k][32] each, the last one filled up with zeros: `k` times `rows`
+/// rounded up to 32 floats.
+void ck_gemm_pack_f32(const float *w, size_t w_stride, size_t rows, size_t k, float *packed);
+void ck_gemm_pack_f16(const uint16_t *w, size_t w_stride, size_t rows, size_t k, float *packed);
+void ck_gemm_pack_bf16(const uint16_t *w, size_t w_stride, size_t rows, size_t k, float *packed);
+/// The product with packed weights.
+void ck_gemm_packed_f32(const float *w, size_t rows, size_t k, const float *x, size_t x_stride, size_t tokens, int add,
+                        float *y, size_t y_stride, float *scratch);
+/// The product with weights that lie transposed, [k, rows]; `w_stride` from column to column.
+void ck_gemm_transposed_f32(const float *w, size_t w_stride, size_t rows, size_t k, const float *x, size_t x_stride,
+                            size_t tokens, int add, float *y, size_t y_stride, float *scratch);
 
 // MARK: Element conversion
 
@@ -74,6 +98,11 @@ float ck_dot_f32(const float *x, const float *y, size_t n);
 
 /// y = x / sqrt(mean(x^2) + eps) * w; `w` may be NULL (no weight). y may be x.
 void ck_rms_norm_f32(const float *x, const float *w, float eps, float *y, size_t n);
+
+/// y = gelu_tanh(x / sqrt(mean(x^2) + eps) * w); y may be x.
+void ck_rms_norm_gelu_f32(const float *x, const float *w, float eps, float *y, size_t n);
+/// y = x + x' * a with x' = z / sqrt(mean(z^2) + eps) * w; `a` may be NULL (1), x may be NULL (0). y may be x or z.
+void ck_rms_norm_add_f32(const float *z, const float *w, float eps, const float *a, const float *x, float *y, size_t n);
 
 /// y += a * x
 void ck_axpy_f32(float a, const float *x, float *y, size_t n);

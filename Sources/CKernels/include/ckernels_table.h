@@ -28,8 +28,31 @@
     FUNCTION(f32_to_f16, (const float *x, uint16_t *y, size_t n), (x, y, n))                                           \
     VALUE(float, f32_to_i8, (const float *x, int8_t *y, size_t n), (x, y, n))
 
+#define CK_GEMM_PACK_PARAMETERS(T) (const T *w, size_t w_stride, size_t rows, size_t k, float *packed)
+#define CK_GEMM_PACK_ARGUMENTS (w, w_stride, rows, k, packed)
+#define CK_GEMM_PACKED_PARAMETERS                                                                                      \
+    (const float *w, size_t rows, size_t k, const float *x, size_t x_stride, size_t tokens, int add, float *y,         \
+     size_t y_stride, float *scratch)
+#define CK_GEMM_PACKED_ARGUMENTS (w, rows, k, x, x_stride, tokens, add, y, y_stride, scratch)
+#define CK_GEMM_TRANSPOSED_PARAMETERS                                                                                  \
+    (const float *w, size_t w_stride, size_t rows, size_t k, const float *x, size_t x_stride, size_t tokens, int add,  \
+     float *y, size_t y_stride, float *scratch)
+#define CK_GEMM_TRANSPOSED_ARGUMENTS (w, w_stride, rows, k, x, x_stride, tokens, add, y, y_stride, scratch)
+
+#define CK_ENCODER_KERNELS(FUNCTION, VALUE)                                                                            \
+    FUNCTION(gemm_pack_f32, CK_GEMM_PACK_PARAMETERS(float), CK_GEMM_PACK_ARGUMENTS)                                    \
+    FUNCTION(gemm_pack_f16, CK_GEMM_PACK_PARAMETERS(uint16_t), CK_GEMM_PACK_ARGUMENTS)                                 \
+    FUNCTION(gemm_pack_bf16, CK_GEMM_PACK_PARAMETERS(uint16_t), CK_GEMM_PACK_ARGUMENTS)                                \
+    FUNCTION(gemm_packed_f32, CK_GEMM_PACKED_PARAMETERS, CK_GEMM_PACKED_ARGUMENTS)                                     \
+    FUNCTION(gemm_transposed_f32, CK_GEMM_TRANSPOSED_PARAMETERS, CK_GEMM_TRANSPOSED_ARGUMENTS)                         \
+    FUNCTION(rms_norm_gelu_f32, (const float *x, const float *w, float eps, float *y, size_t n), (x, w, eps, y, n))    \
+    FUNCTION(rms_norm_add_f32,                                                                                         \
+             (const float *z, const float *w, float eps, const float *a, const float *x, float *y, size_t n),          \
+             (z, w, eps, a, x, y, n))
+
 #define CK_KERNELS(FUNCTION, VALUE)                                                                                    \
     CK_ATTENTION_KERNELS(FUNCTION, VALUE)                                                                              \
+    CK_ENCODER_KERNELS(FUNCTION, VALUE)                                                                                \
     FUNCTION(matmul_f32, CK_MATMUL_PARAMETERS(float), CK_MATMUL_ARGUMENTS)                                             \
     FUNCTION(matmul_f16, CK_MATMUL_PARAMETERS(uint16_t), CK_MATMUL_ARGUMENTS)                                          \
     FUNCTION(matmul_bf16, CK_MATMUL_PARAMETERS(uint16_t), CK_MATMUL_ARGUMENTS)                                         \

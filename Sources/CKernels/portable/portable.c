@@ -38,6 +38,34 @@ MATMUL(CK(matmul_f32), float, f32)
 MATMUL(CK(matmul_f16), uint16_t, f16)
 MATMUL(CK(matmul_bf16), uint16_t, bf16)
 
+#define GEMM_PACK(NAME, TYPE, LOAD)                                                                                    \
+    static void NAME CK_GEMM_PACK_PARAMETERS(TYPE) {                                                                   \
+        for (size_t panel = 0; panel < rows; panel += CK_GEMM_PANEL)                                                   \
+            for (size_t i = 0; i < k; i++)                                                                             \
+                for (size_t r = panel; r < panel + CK_GEMM_PANEL; r++)                                                 \
+                    packed[panel * k + i * CK_GEMM_PANEL + r - panel] = r < rows ? LOAD(w[r * w_stride + i]) : 0;      \
+    }
+GEMM_PACK(CK(gemm_pack_f32), float, f32)
+GEMM_PACK(CK(gemm_pack_f16), uint16_t, f16)
+GEMM_PACK(CK(gemm_pack_bf16), uint16_t, bf16)
+
+#define GEMM(WEIGHT)                                                                                                   \
+    (void)scratch;                                                                                                     \
+    for (size_t t = 0; t < tokens; t++)                                                                                \
+        for (size_t r = 0; r < rows; r++) {                                                                            \
+            float *out = y + t * y_stride + r;                                                                         \
+            if (!add) *out = 0;                                                                                        \
+            for (size_t block = 0; block < k; block += 256) {                                                          \
+                float s = 0;                                                                                           \
+                for (size_t i = block; i < k && i < block + 256; i++) s += WEIGHT * x[t * x_stride + i];               \
+                *out = add || block > 0 ? *out + s : s;                                                                \
+            }                                                                                                          \
+        }
+static void CK(gemm_packed_f32) CK_GEMM_PACKED_PARAMETERS {
+    GEMM(w[r / CK_GEMM_PANEL * CK_GEMM_PANEL * k + i * CK_GEMM_PANEL + r % CK_GEMM_PANEL])
+}
+static void CK(gemm_transposed_f32) CK_GEMM_TRANSPOSED_PARAMETERS { GEMM(w[i * w_stride + r]) }
+
 static void CK(f16_to_f32)(const uint16_t *x, float *y, size_t n) { for (size_t i = 0; i < n; i++) y[i] = f16(x[i]); }
 static void CK(bf16_to_f32)(const uint16_t *x, float *y, size_t n) { for (size_t i = 0; i < n; i++) y[i] = bf16(x[i]); }
 
@@ -81,6 +109,18 @@ static void CK(silu_f32)(const float *x, float *y, size_t n) { for (size_t i = 0
 static void CK(glu_f32)(const float *a, const float *b, float *y, size_t n) { for (size_t i = 0; i < n; i++) y[i] = a[i] * sigmoid(b[i]); }
 static void CK(softcap_f32)(const float *x, float cap, float *y, size_t n) { for (size_t i = 0; i < n; i++) y[i] = cap * __builtin_tanhf(x[i] / cap); }
 
+static void CK(rms_norm_gelu_f32)(const float *x, const float *w, float eps, float *y, size_t n) {
+    CK(rms_norm_f32)(x, w, eps, y, n);
+    CK(gelu_f32)(y, y, n);
+}
+static void CK(rms_norm_add_f32)(const float *z, const float *w, float eps, const float *a, const float *x, float *y, size_t n) {
+    const float scale = 1.0f / __builtin_sqrtf(CK(sum_squares_f32)(z, n) / (float)n + eps);
+    for (size_t i = 0; i < n; i++) {
+        float v = z[i] * scale * w[i];
+        if (a) v *= a[i];
+        y[i] = x ? x[i] + v : v;
+    }
+}
 static void CK(softmax_f32)(float *x, size_t n) {
     if (!n) return;
     float m = CK(max_f32)(x, n);

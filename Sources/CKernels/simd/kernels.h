@@ -324,6 +324,8 @@ MATMUL(f32, float)
 MATMUL(f16, uint16_t)
 MATMUL(bf16, uint16_t)
 
+#include "gemm.h"
+
 // MARK: Sums and norms
 
 /// Sum over i of a product `A * B`, where `a` is `x[i]`; padding must contribute zero.
@@ -375,6 +377,18 @@ static void CK(rms_norm_f32)(const float *x, const float *w, float eps, float *y
     const vf scale = splat(1.0f / __builtin_elementwise_sqrt(CK(sum_squares_f32)(x, n) / (float)n + eps));
     if (w) EACH(n, PUT(y, AT(x) * scale * AT(w)););
     else EACH(n, PUT(y, AT(x) * scale););
+}
+
+static void CK(rms_norm_gelu_f32)(const float *x, const float *w, float eps, float *y, size_t n) {
+    const vf scale = splat(1.0f / __builtin_elementwise_sqrt(CK(sum_squares_f32)(x, n) / (float)n + eps));
+    EACH(n, PUT(y, gelu_(AT(x) * scale * AT(w))););
+}
+static void CK(rms_norm_add_f32)(const float *z, const float *w, float eps, const float *a, const float *x, float *y, size_t n) {
+    const vf scale = splat(1.0f / __builtin_elementwise_sqrt(CK(sum_squares_f32)(z, n) / (float)n + eps));
+    if (a && x) EACH(n, PUT(y, AT(x) + AT(z) * scale * AT(w) * AT(a)););
+    else if (x) EACH(n, PUT(y, AT(x) + AT(z) * scale * AT(w)););
+    else if (a) EACH(n, PUT(y, AT(z) * scale * AT(w) * AT(a)););
+    else EACH(n, PUT(y, AT(z) * scale * AT(w)););
 }
 
 static void CK(axpy_f32)(float a, const float *x, float *y, size_t n) {

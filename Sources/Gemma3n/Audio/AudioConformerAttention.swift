@@ -19,12 +19,12 @@ struct AudioConformerAttention: Sendable {
     private let cap: Float
     private let clip: Float
     private let preNorm: Vector  // [D]
-    private let query: Matrix  // [D, D]
-    private let key: Matrix  // [D, D]
-    private let value: Matrix  // [D, D]
+    private let query: EncoderMatrix  // [D, D]
+    private let key: EncoderMatrix  // [D, D]
+    private let value: EncoderMatrix  // [D, D]
     private let queryScale: Vector  // [D]: all factors of q', once for every head
     private let positions: Vector  // [past + 1 + future, D]: r of distance past, past - 1, ..., -future
-    private let post: Matrix  // [D, D]
+    private let post: EncoderMatrix  // [D, D]
     private let postNorm: Vector  // [D]
 
     init(_ scope: WeightScope, _ c: AudioConfiguration) throws(CheckpointError) {
@@ -36,10 +36,10 @@ struct AudioConformerAttention: Sendable {
         clip = c.gradientClipping
         let size = c.hiddenSize
         preNorm = try scope["pre_attn_norm"].vector(count: size)
-        query = try scope["attn"]["q_proj"].matrix(rows: size, columns: size)
-        key = try scope["attn"]["k_proj"].matrix(rows: size, columns: size)
-        value = try scope["attn"]["v_proj"].matrix(rows: size, columns: size)
-        post = try scope["post"].matrix(rows: size, columns: size)
+        query = EncoderMatrix(try scope["attn"]["q_proj"].matrix(rows: size, columns: size))
+        key = EncoderMatrix(try scope["attn"]["k_proj"].matrix(rows: size, columns: size))
+        value = EncoderMatrix(try scope["attn"]["v_proj"].matrix(rows: size, columns: size))
+        post = EncoderMatrix(try scope["post"].matrix(rows: size, columns: size))
         postNorm = try scope["post_norm"].vector(count: size)
 
         let perDimScale = try scope["attn"]["per_dim_scale"].vector(
@@ -93,28 +93,30 @@ struct AudioConformerAttention: Sendable {
     ) {
         let size = heads * headSize
         let x = activations.hidden.pointer
-        let normed = activations.normed.pointer
-        let q = activations.wide.pointer
-        let k = q + frames * size
-        let v = k + frames * size
-        let out = activations.projected.pointer
-        AudioRows.normalize(
-            x, frames: frames, clip: clip, weight: preNorm, epsilon: AudioConformerBlock.normEpsilon, into: normed, parallelism)
-        query.multiply(normed, tokens: frames, into: q, parallelism)
-        key.multiply(normed, tokens: frames, into: k, parallelism)
-        value.multiply(normed, tokens: frames, into: v, parallelism)
-        // The normed rows are done with: the heads' outputs take their place.
-        parallelism.forEachRange(frames, by: 8) { range in
-            attend(range, frames: frames, q: q, k: k, v: v, mask: mask, into: normed)
+        let (q, k, v) = (activations.queries.pointer, activations.keys.pointer, activations.values.pointer)
+        let epsilon = AudioConformerBlock.normEpsilon
+        let memory = activations.memory
+        let query = query.ready(memory, parallelism)
+        let key = key.ready(memory, parallelism)
+        let value = value.ready(memory, parallelism)
+        memory.forEachTile(frames, scratchPerPixel: size, [query, key, value], parallelism) { range, normed, work in
+            let place = range.lowerBound * size
+            AudioRows.normalize(x + place, frames: range.count, clip: clip, weight: preNorm, epsilon: epsilon, into: normed)
+            query.multiply(normed, tokens: range.count, into: q + place, scratch: work)
+            key.multiply(normed, tokens: range.count, into: k + place, scratch: work)
+            value.multiply(normed, tokens: range.count, into: v + place, scratch: work)
         }
-        post.multiply(normed, tokens: frames, into: out, parallelism)
-        AudioRows.normalize(
-            out, frames: frames, clip: clip, weight: postNorm, epsilon: AudioConformerBlock.normEpsilon, into: out, parallelism)
-        parallelism.forEachRange(frames, by: 32) { range in
-            ck_add_f32(out + range.lowerBound * size, x + range.lowerBound * size, range.count * size)
+        let post = post.ready(memory, parallelism)
+        memory.forEachTile(frames, scratchPerPixel: 2 * size, [post], parallelism) { range, mixed, work in
+            let out = mixed + range.count * size
+            attend(range, frames: frames, q: q, k: k, v: v, mask: mask, into: mixed)
+            post.multiply(mixed, tokens: range.count, into: out, scratch: work)
+            AudioRows.normalize(out, frames: range.count, clip: clip, weight: postNorm, epsilon: epsilon, into: out)
+            ck_add_f32(out, x + range.lowerBound * size, range.count * size)
         }
     }
 
+    /// The heads' outputs for the frames in `range`, from the start of `output` on.
     private func attend(
         _ range: Range<Int>, frames: Int, q: UnsafeMutablePointer<Float>, k: UnsafePointer<Float>, v: UnsafePointer<Float>,
         mask: UnsafePointer<Bool>, into output: UnsafeMutablePointer<Float>
@@ -152,7 +154,7 @@ struct AudioConformerAttention: Sendable {
                         next += 1
                     }
                 }
-                ck_weighted_sum_f32(scores, count, v + start, size, output + i * size + h * headSize, headSize)
+                ck_weighted_sum_f32(scores, count, v + start, size, output + (i - range.lowerBound) * size + h * headSize, headSize)
             }
         }
     }

@@ -8,7 +8,6 @@ struct AudioConformerBlock: Sendable {
     /// Of all norms but those of the light convolution: the reference leaves them at its default instead of `rms_norm_eps`.
     static let normEpsilon: Float = 1e-6
 
-    private let clip: Float
     private let feedForwardStart: AudioConformerFeedForward
     private let attention: AudioConformerAttention
     private let lightConvolution: AudioConformerLightConv1d
@@ -16,7 +15,6 @@ struct AudioConformerBlock: Sendable {
     private let norm: Vector  // [D]
 
     init(_ scope: WeightScope, _ c: AudioConfiguration) throws(CheckpointError) {
-        clip = c.gradientClipping
         feedForwardStart = try AudioConformerFeedForward(scope["ffw_layer_start"], c)
         attention = try AudioConformerAttention(scope["attention"], c)
         lightConvolution = try AudioConformerLightConv1d(scope["lconv1d"], c)
@@ -49,8 +47,7 @@ struct AudioConformerBlock: Sendable {
                 kept += 1
             }
         }
-        feedForwardEnd(activations, frames: kept, parallelism)
-        AudioRows.normalize(x, frames: kept, clip: clip, weight: norm, epsilon: Self.normEpsilon, into: x, parallelism)
+        feedForwardEnd(activations, frames: kept, lastNorm: norm, parallelism)
         return kept
     }
 }

@@ -11,10 +11,10 @@ struct AudioConformerLightConv1d: Sendable {
     private let epsilon: Float
     private let taps: Int
     private let preNorm: Vector  // [D]
-    private let start: Matrix  // [2 D, D]: values, then gates
+    private let start: EncoderMatrix  // [2 D, D]: values, then gates
     private let kernel: Vector  // [taps, D], the last tap on the frame itself
     private let convNorm: Vector  // [D]
-    private let end: Matrix  // [D, D]
+    private let end: EncoderMatrix  // [D, D]
 
     init(_ scope: WeightScope, _ c: AudioConfiguration) throws(CheckpointError) {
         let size = c.hiddenSize
@@ -22,7 +22,7 @@ struct AudioConformerLightConv1d: Sendable {
         epsilon = c.rmsNormEps
         taps = c.confConvKernelSize
         preNorm = try scope["pre_layer_norm"].vector(count: size)
-        start = try scope["linear_start"].matrix(rows: 2 * size, columns: size, reason: "2 × hidden_size \(size)")
+        start = EncoderMatrix(try scope["linear_start"].matrix(rows: 2 * size, columns: size, reason: "2 × hidden_size \(size)"))
         let stored = try scope["depthwise_conv1d"].tensor(
             shape: [size, 1, taps], reason: "hidden_size \(size), conf_conv_kernel_size \(taps)"
         ).decoded()
@@ -32,31 +32,33 @@ struct AudioConformerLightConv1d: Sendable {
         }
         kernel = Vector(transposed)
         convNorm = try scope["conv_norm"].vector(count: size)
-        end = try scope["linear_end"].matrix(rows: size, columns: size)
+        end = EncoderMatrix(try scope["linear_end"].matrix(rows: size, columns: size))
     }
 
     /// Changes the first `frames` rows of `activations.hidden`.
     func callAsFunction(_ activations: borrowing AudioActivations, frames: Int, _ parallelism: Parallelism) {
         let size = end.rows
         let x = activations.hidden.pointer
-        let normed = activations.normed.pointer
-        let wide = activations.wide.pointer
-        let gated = activations.projected.pointer
-        AudioRows.normalize(x, frames: frames, clip: .infinity, weight: preNorm, epsilon: epsilon, into: normed, parallelism)
-        start.multiply(normed, tokens: frames, into: wide, parallelism)
-        parallelism.forEachRange(frames, by: 32) { range in
-            for t in range { ck_glu_f32(wide + 2 * t * size, wide + (2 * t + 1) * size, gated + t * size, size) }
+        let gated = activations.mixed.pointer
+        let memory = activations.memory
+        let start = start.ready(memory, parallelism)
+        memory.forEachTile(frames, scratchPerPixel: 3 * size, [start], parallelism) { range, normed, work in
+            let wide = normed + range.count * size
+            AudioRows.normalize(
+                x + range.lowerBound * size, frames: range.count, clip: .infinity, weight: preNorm, epsilon: epsilon, into: normed)
+            start.multiply(normed, tokens: range.count, into: wide, scratch: work)
+            for (t, frame) in range.enumerated() {
+                ck_glu_f32(wide + 2 * t * size, wide + (2 * t + 1) * size, gated + frame * size, size)
+            }
         }
-        parallelism.forEachRange(frames, by: 32) { range in
-            for t in range { convolve(t, gated, into: normed + t * size) }
-        }
-        AudioRows.normalize(normed, frames: frames, clip: clip, weight: convNorm, epsilon: epsilon, into: normed, parallelism)
-        parallelism.forEachRange(frames, by: 32) { range in
-            ck_silu_f32(normed + range.lowerBound * size, normed + range.lowerBound * size, range.count * size)
-        }
-        end.multiply(normed, tokens: frames, into: gated, parallelism)
-        parallelism.forEachRange(frames, by: 32) { range in
-            ck_add_f32(gated + range.lowerBound * size, x + range.lowerBound * size, range.count * size)
+        let end = end.ready(memory, parallelism)
+        memory.forEachTile(frames, scratchPerPixel: 2 * size, [end], parallelism) { range, normed, work in
+            let out = normed + range.count * size
+            for (t, frame) in range.enumerated() { convolve(frame, gated, into: normed + t * size) }
+            AudioRows.normalize(normed, frames: range.count, clip: clip, weight: convNorm, epsilon: epsilon, into: normed)
+            ck_silu_f32(normed, normed, range.count * size)
+            end.multiply(normed, tokens: range.count, into: out, scratch: work)
+            ck_add_f32(out, x + range.lowerBound * size, range.count * size)
         }
     }
 

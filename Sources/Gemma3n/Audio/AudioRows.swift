@@ -5,15 +5,12 @@ internal import Tensors
 enum AudioRows {
     /// `y = rms(clamp(x, ±clip); weight)` for every row; `y` may be `x`.
     static func normalize(
-        _ x: UnsafePointer<Float>, frames: Int, clip: Float, weight: Vector, epsilon: Float, into y: UnsafeMutablePointer<Float>,
-        _ parallelism: Parallelism
+        _ x: UnsafePointer<Float>, frames: Int, clip: Float, weight: Vector, epsilon: Float, into y: UnsafeMutablePointer<Float>
     ) {
         let size = weight.count
-        parallelism.forEachRange(frames, by: 32) { range in
-            for t in range {
-                clamp(x + t * size, clip, into: y + t * size, count: size)
-                ck_rms_norm_f32(y + t * size, weight.pointer, epsilon, y + t * size, size)
-            }
+        for t in 0..<frames {
+            clamp(x + t * size, clip, into: y + t * size, count: size)
+            ck_rms_norm_f32(y + t * size, weight.pointer, epsilon, y + t * size, size)
         }
     }
 
@@ -29,15 +26,18 @@ enum AudioRows {
 
 /// Memory of one run of the tower; `D` hidden size.
 struct AudioActivations: ~Copyable {
+    let memory = EncoderMemory()
     let hidden: FloatBuffer  // [T, D]
-    let normed: FloatBuffer  // [T, D]
-    let projected: FloatBuffer  // [T, D]
-    let wide: FloatBuffer  // [T, 4 D]
+    let mixed: FloatBuffer  // [T, D]
+    let queries: FloatBuffer  // [T, D]
+    let keys: FloatBuffer  // [T, D]
+    let values: FloatBuffer  // [T, D]
 
     init(frames: Int, hiddenSize: Int) {
         hidden = FloatBuffer(count: frames * hiddenSize)
-        normed = FloatBuffer(count: frames * hiddenSize)
-        projected = FloatBuffer(count: frames * hiddenSize)
-        wide = FloatBuffer(count: frames * 4 * hiddenSize)
+        mixed = FloatBuffer(count: frames * hiddenSize)
+        queries = FloatBuffer(count: frames * hiddenSize)
+        keys = FloatBuffer(count: frames * hiddenSize)
+        values = FloatBuffer(count: frames * hiddenSize)
     }
 }

@@ -11,14 +11,15 @@ internal import Tensors
 struct AudioSubSampleConvProjection: Sendable {
     private let conv0: AudioSSCPConvBlock
     private let conv1: AudioSSCPConvBlock
-    private let projection: Matrix  // [D, F C]
+    private let projection: EncoderMatrix  // [D, F C]
 
     init(_ scope: WeightScope, _ c: AudioConfiguration) throws(CheckpointError) {
         conv0 = try AudioSSCPConvBlock(scope["conv_0"], c, index: 0)
         conv1 = try AudioSSCPConvBlock(scope["conv_1"], c, index: 1)
-        projection = try scope["input_proj_linear"].matrix(
-            rows: c.hiddenSize, columns: conv1.rowSize,
-            reason: "hidden_size \(c.hiddenSize), \(conv1.outFrequencies) frequencies × \(conv1.outChannels) channels")
+        projection = EncoderMatrix(
+            try scope["input_proj_linear"].matrix(
+                rows: c.hiddenSize, columns: conv1.rowSize,
+                reason: "hidden_size \(c.hiddenSize), \(conv1.outFrequencies) frequencies × \(conv1.outChannels) channels"))
     }
 
     /// The first `count` outputs, `[count, D]` into `output`.
@@ -29,10 +30,12 @@ struct AudioSubSampleConvProjection: Sendable {
     ///   - features: `[frames, mel bins]`.
     ///   - count: At most the number of outputs that `frames` give.
     func callAsFunction(
-        _ features: UnsafePointer<Float>, frames: Int, count: Int, into output: UnsafeMutablePointer<Float>, _ parallelism: Parallelism
+        _ features: UnsafePointer<Float>, frames: Int, count: Int, into output: UnsafeMutablePointer<Float>,
+        _ memory: EncoderMemory, _ parallelism: Parallelism
     ) {
         if count == 0 { return }
-        let piece = 32
+        let piece = 96
+        let projection = projection.ready(memory, parallelism)
         let middleFrames = conv0.outputCount(frames)
         let middle = FloatBuffer(count: (conv1.inputCount(piece)) * conv0.rowSize)
         let flat = FloatBuffer(count: piece * conv1.rowSize)
@@ -58,7 +61,7 @@ struct AudioSubSampleConvProjection: Sendable {
             }
             conv1.compute(
                 start..<end, input: middle.pointer, inputStart: middleStart, inputEnd: middleEnd, into: flat.pointer, norm: &norm1, parallelism)
-            projection.multiply(flat.pointer, tokens: end - start, into: output + start * projection.rows, parallelism)
+            projection.multiply(flat.pointer, tokens: end - start, into: output + start * projection.rows, memory, parallelism)
         }
     }
 }

@@ -62,7 +62,7 @@ public struct AudioTower: Sendable {
         let x = activations.hidden.pointer
         features.values.withUnsafeBufferPointer {
             if let base = $0.baseAddress {
-                subsampler(base, frames: features.frameCount, count: frames, into: x, parallelism)
+                subsampler(base, frames: features.frameCount, count: frames, into: x, activations.memory, parallelism)
             }
         }
         taps?.record("audio.subsample", shape: [frames, size], x)

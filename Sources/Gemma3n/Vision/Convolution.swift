@@ -60,7 +60,7 @@ struct ConvolutionWindows {
 struct DenseConvolution: Sendable {
     let kernel: Int
     let inputs: Int
-    let weight: Matrix
+    let weight: EncoderMatrix
 
     var outputs: Int { weight.rows }
     /// Floats of one unrolled window.
@@ -73,7 +73,7 @@ struct DenseConvolution: Sendable {
         self.inputs = inputs
         let stored = try scope.tensor(
             shape: [shape[0], inputs, kernel, kernel], reason: "\(inputs) channels come in from the block before")
-        weight = stored.channelsLast(outputs: shape[0], inputs: inputs, kernel: kernel)
+        weight = EncoderMatrix(stored.channelsLast(outputs: shape[0], inputs: inputs, kernel: kernel))
     }
 
     /// Unrolls the windows of `outputs` into `[outputs.count, k * k * in]`; zeros where a window leaves the map.
@@ -170,17 +170,17 @@ struct ChannelNorm: Sendable {
 
     func applyWithGELU(to x: UnsafeMutablePointer<Float>, pixels: Int) {
         let n = weight.count
-        for p in 0..<pixels {
-            ck_rms_norm_f32(x + p * n, weight.pointer, Self.epsilon, x + p * n, n)
-            ck_gelu_f32(x + p * n, x + p * n, n)
-        }
+        for p in 0..<pixels { ck_rms_norm_gelu_f32(x + p * n, weight.pointer, Self.epsilon, x + p * n, n) }
     }
-}
 
-extension Matrix {
-    /// A 1x1 convolution on `pixels` pixels, on this thread.
-    func convolve(_ x: UnsafePointer<Float>, pixels: Int, into y: UnsafeMutablePointer<Float>) {
-        multiplyRows(0..<rows, x, tokens: pixels, xStride: columns, into: y, yStride: rows)
+    /// `y = x + norm(z) * scale`; without `scale` times 1, without `x` onto 0. `y` may be `x` or `z`.
+    func apply(
+        _ z: UnsafePointer<Float>, scale: Vector?, adding x: UnsafePointer<Float>?, into y: UnsafeMutablePointer<Float>, pixels: Int
+    ) {
+        let n = weight.count
+        for p in 0..<pixels {
+            ck_rms_norm_add_f32(z + p * n, weight.pointer, Self.epsilon, scale?.pointer, x.map { $0 + p * n }, y + p * n, n)
+        }
     }
 }
 
@@ -217,13 +217,13 @@ extension WeightScope {
     }
 
     /// A 1x1 convolution `[out, inputs, 1, 1]` as a matrix that shares the file's bytes; `out` is the tensor's own.
-    func pointwise(inputs: Int) throws(CheckpointError) -> Matrix {
+    func pointwise(inputs: Int) throws(CheckpointError) -> EncoderMatrix {
         let shape = try convolutionShape()
         return try pointwise(outputs: shape[0], inputs: inputs, reason: "\(inputs) channels come in")
     }
 
-    func pointwise(outputs: Int, inputs: Int, reason: String) throws(CheckpointError) -> Matrix {
-        try tensor(shape: [outputs, inputs, 1, 1], reason: reason).matrix(rows: outputs, columns: inputs)
+    func pointwise(outputs: Int, inputs: Int, reason: String) throws(CheckpointError) -> EncoderMatrix {
+        EncoderMatrix(try tensor(shape: [outputs, inputs, 1, 1], reason: reason).matrix(rows: outputs, columns: inputs))
     }
 }
 

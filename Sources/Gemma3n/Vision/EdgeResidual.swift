@@ -13,7 +13,7 @@ struct EdgeResidual: Sendable {
     let outputs: Int
     private let expansion: DenseConvolution  // [mid, in, k, k]
     private let expansionNorm: ChannelNorm
-    private let projection: Matrix  // [out, mid]
+    private let projection: EncoderMatrix  // [out, mid]
     private let projectionNorm: ChannelNorm
 
     init(_ scope: WeightScope, inputs: Int, stride: Int) throws(CheckpointError) {
@@ -26,22 +26,24 @@ struct EdgeResidual: Sendable {
         projectionNorm = try ChannelNorm(scope["bn2"], channels: outputs)
     }
 
-    func callAsFunction(_ x: FeatureMap, _ parallelism: Parallelism) -> FeatureMap {
+    func callAsFunction(_ x: FeatureMap, _ memory: EncoderMemory, _ parallelism: Parallelism) -> FeatureMap {
         let windows = ConvolutionWindows(height: x.height, width: x.width, kernel: expansion.kernel, stride: stride)
-        let y = FeatureMap(height: windows.outputHeight, width: windows.outputWidth, channels: outputs)
+        let y = FeatureMap(height: windows.outputHeight, width: windows.outputWidth, channels: outputs, memory)
         let middle = expansion.outputs
         let unrolled = expansion.windowCount
         let skips = stride == 1 && inputs == outputs
-        PixelTiles.forEach(windows.outputCount, scratchPerPixel: unrolled + middle, parallelism) { pixels, scratch in
-            let columns = scratch
-            let hidden = scratch + pixels.count * unrolled
+        let expand = expansion.weight.ready(memory, parallelism)
+        let project = projection.ready(memory, parallelism)
+        memory.forEachTile(
+            windows.outputCount, scratchPerPixel: unrolled + middle, [expand, project], parallelism
+        ) { pixels, columns, work in
+            let hidden = columns + pixels.count * unrolled
             let out = y.pixel(pixels.lowerBound)
             expansion.unroll(x.values, windows, outputs: pixels, into: columns)
-            expansion.weight.convolve(columns, pixels: pixels.count, into: hidden)
+            expand.multiply(columns, tokens: pixels.count, into: hidden, scratch: work)
             expansionNorm.applyWithGELU(to: hidden, pixels: pixels.count)
-            projection.convolve(hidden, pixels: pixels.count, into: out)
-            projectionNorm.apply(to: out, pixels: pixels.count)
-            if skips { ck_add_f32(x.pixel(pixels.lowerBound), out, pixels.count * outputs) }
+            project.multiply(hidden, tokens: pixels.count, into: out, scratch: work)
+            projectionNorm.apply(out, scale: nil, adding: skips ? x.pixel(pixels.lowerBound) : nil, into: out, pixels: pixels.count)
         }
         return y
     }

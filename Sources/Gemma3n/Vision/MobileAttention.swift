@@ -15,16 +15,16 @@ struct MobileAttention: Sendable {
     /// Size of a head, `d`.
     let headDim: Int
     private let norm: ChannelNorm
-    private let query: Matrix  // [heads * d, C]
+    private let query: EncoderMatrix  // [heads * d, C]
     private let key: SharedHead  // [d, C]
     private let value: SharedHead  // [d, C]
-    private let output: Matrix  // [C, heads * d]
+    private let output: EncoderMatrix  // [C, heads * d]
     private let layerScale: Vector  // [C]
 
     /// The one key or value head, with the step that halves the resolution before it.
     private struct SharedHead: Sendable {
         let down: (convolution: DepthwiseConvolution, norm: ChannelNorm)?
-        let projection: Matrix
+        let projection: EncoderMatrix
 
         init(_ scope: WeightScope, channels: Int) throws(CheckpointError) {
             if scope["down_conv"].tensor != nil {
@@ -39,20 +39,21 @@ struct MobileAttention: Sendable {
         }
 
         /// `[pixels, d]` from a normed map.
-        func callAsFunction(_ x: FeatureMap, _ parallelism: Parallelism) -> FeatureMap {
+        func callAsFunction(_ x: FeatureMap, _ memory: EncoderMemory, _ parallelism: Parallelism) -> FeatureMap {
+            let projection = projection.ready(memory, parallelism)
             guard let down else {
-                let y = FeatureMap(height: x.height, width: x.width, channels: projection.rows)
-                PixelTiles.forEach(x.pixelCount, scratchPerPixel: x.channels + projection.rows, parallelism) { pixels, _ in
-                    projection.convolve(x.pixel(pixels.lowerBound), pixels: pixels.count, into: y.pixel(pixels.lowerBound))
+                let y = FeatureMap(height: x.height, width: x.width, channels: projection.rows, memory)
+                memory.forEachTile(x.pixelCount, scratchPerPixel: 0, [projection], parallelism) { pixels, _, work in
+                    projection.multiply(x.pixel(pixels.lowerBound), tokens: pixels.count, into: y.pixel(pixels.lowerBound), scratch: work)
                 }
                 return y
             }
             let windows = ConvolutionWindows(height: x.height, width: x.width, kernel: down.convolution.kernel, stride: 2)
-            let y = FeatureMap(height: windows.outputHeight, width: windows.outputWidth, channels: projection.rows)
-            PixelTiles.forEach(windows.outputCount, scratchPerPixel: x.channels, parallelism) { pixels, scratch in
+            let y = FeatureMap(height: windows.outputHeight, width: windows.outputWidth, channels: projection.rows, memory)
+            memory.forEachTile(windows.outputCount, scratchPerPixel: x.channels, [projection], parallelism) { pixels, scratch, work in
                 down.convolution.apply(x.values, windows, outputs: pixels, into: scratch)
                 down.norm.apply(to: scratch, pixels: pixels.count)
-                projection.convolve(scratch, pixels: pixels.count, into: y.pixel(pixels.lowerBound))
+                projection.multiply(scratch, tokens: pixels.count, into: y.pixel(pixels.lowerBound), scratch: work)
             }
             return y
         }
@@ -84,38 +85,58 @@ struct MobileAttention: Sendable {
     }
 
     /// Changes `x` in place.
-    func apply(to x: FeatureMap, _ parallelism: Parallelism) {
-        let normed = FeatureMap(height: x.height, width: x.width, channels: channels)
-        PixelTiles.forEach(x.pixelCount, scratchPerPixel: 2 * channels, parallelism) { pixels, _ in
+    func apply(to x: FeatureMap, _ memory: EncoderMemory, _ parallelism: Parallelism) {
+        let normed = FeatureMap(height: x.height, width: x.width, channels: channels, memory)
+        memory.forEachTile(x.pixelCount, scratchPerPixel: 0, [], parallelism) { pixels, _, _ in
             norm.apply(x.pixel(pixels.lowerBound), into: normed.pixel(pixels.lowerBound), pixels: pixels.count)
         }
-        let keys = key(normed, parallelism)  // [M, d]
-        let values = value(normed, parallelism)
+        let keys = key(normed, memory, parallelism)  // [M, d]
+        let values = value(normed, memory, parallelism)
         let keyCount = keys.pixelCount
-        // [d, M]: the weighted sum of values is then a matrix product over M.
-        let transposed = FloatBuffer(count: headDim * keyCount)
-        let valuesByDimension = transposed.pointer
-        for j in 0..<keyCount { for d in 0..<headDim { valuesByDimension[d * keyCount + j] = values.values[j * headDim + d] } }
-
+        // [d, M] beside [M, d]: both products of attention then find their vectors side by side.
+        let turned = FeatureMap(height: 1, width: headDim, channels: keyCount, memory)
         let scale = Float(1 / ck_sqrt(Double(headDim)))
+        for j in 0..<keyCount { for d in 0..<headDim { turned.values[d * keyCount + j] = keys.values[j * headDim + d] * scale } }
+
+        let query = query.ready(memory, parallelism)
+        let output = output.ready(memory, parallelism)
         let width = query.rows
-        PixelTiles.forEach(x.pixelCount, scratchPerPixel: 2 * width + keyCount + channels, parallelism) { pixels, scratch in
+        let block = Self.queriesPerBlock
+        let perPixel = 2 * width + channels
+        let tile = EncoderMemory.tileSize(x.pixelCount, parallelism.threadCount)
+        memory.forEachTile(
+            x.pixelCount, scratchPerPixel: perPixel + (block * keyCount + tile - 1) / tile, [query, output], parallelism
+        ) { pixels, scratch, work in
             let n = pixels.count
             let queries = scratch  // [n, heads * d]
             let mixed = queries + n * width  // [n, heads * d]
-            let scores = mixed + n * width  // [n, M]
-            let out = scores + n * keyCount  // [n, C]
-            query.convolve(normed.pixel(pixels.lowerBound), pixels: n, into: queries)
-            ck_scale_f32(scale, queries, queries, n * width)
-            for h in 0..<headCount {
-                ck_matmul_f32(keys.values, headDim, keyCount, headDim, queries + h * headDim, width, n, scores, keyCount)
-                for p in 0..<n { ck_softmax_f32(scores + p * keyCount, keyCount) }
-                ck_matmul_f32(valuesByDimension, keyCount, headDim, keyCount, scores, keyCount, n, mixed + h * headDim, width)
+            let out = mixed + n * width  // [n, C]
+            let scores = out + n * channels  // [block, M]
+            query.multiply(normed.pixel(pixels.lowerBound), tokens: n, into: queries, scratch: work)
+            for first in stride(from: 0, to: n, by: block) {
+                let count = min(block, n - first)
+                for h in 0..<headCount {
+                    let place = first * width + h * headDim
+                    ck_gemm_transposed_f32(turned.values, keyCount, keyCount, headDim, queries + place, width, count, 0, scores, keyCount, work)
+                    // The head's queries are done with: the first of each keeps the sum until the division.
+                    for p in 0..<count {
+                        let row = scores + p * keyCount
+                        queries[place + p * width] = ck_exp_sum_f32(row, ck_max_f32(row, keyCount), keyCount)
+                    }
+                    ck_gemm_transposed_f32(values.values, headDim, headDim, keyCount, scores, keyCount, count, 0, mixed + place, width, work)
+                    for p in 0..<count {
+                        let row = mixed + place + p * width
+                        ck_scale_f32(1 / queries[place + p * width], row, row, headDim)
+                    }
+                }
             }
-            output.convolve(mixed, pixels: n, into: out)
+            output.multiply(mixed, tokens: n, into: out, scratch: work)
             for p in 0..<n {
                 ck_multiply_add_f32(layerScale.pointer, out + p * channels, x.pixel(pixels.lowerBound + p), channels)
             }
         }
     }
+
+    /// Queries whose scores for one head, `[block, M]`, stay in the second-level cache.
+    private static let queriesPerBlock = 48
 }

@@ -26,16 +26,16 @@ struct MultiScaleFusionAdapter: Sendable {
     }
 
     /// `[resolution, resolution, outputs]` from the stages' outputs, finest first.
-    func callAsFunction(_ stages: [FeatureMap], _ parallelism: Parallelism) -> FeatureMap {
-        let joined = join(stages, parallelism)
-        let mixed = feedForward(joined, parallelism)
+    func callAsFunction(_ stages: [FeatureMap], _ memory: EncoderMemory, _ parallelism: Parallelism) -> FeatureMap {
+        let joined = join(stages, memory, parallelism)
+        let mixed = feedForward(joined, memory, parallelism)
         let y: FeatureMap
         if mixed.height == resolution, mixed.width == resolution {
             y = mixed
         } else if mixed.height % resolution == 0, mixed.width % resolution == 0 {
-            y = averagePool(mixed, parallelism)
+            y = averagePool(mixed, memory, parallelism)
         } else {
-            y = resizeBilinear(mixed, parallelism)
+            y = resizeBilinear(mixed, memory, parallelism)
         }
         parallelism.forEachRange(y.pixelCount, by: 16) { pixels in
             norm.apply(to: y.pixel(pixels.lowerBound), pixels: pixels.count)
@@ -43,10 +43,10 @@ struct MultiScaleFusionAdapter: Sendable {
         return y
     }
 
-    private func join(_ stages: [FeatureMap], _ parallelism: Parallelism) -> FeatureMap {
+    private func join(_ stages: [FeatureMap], _ memory: EncoderMemory, _ parallelism: Parallelism) -> FeatureMap {
         let height = stages[0].height
         let width = stages[0].width
-        let joined = FeatureMap(height: height, width: width, channels: stages.reduce(0) { $0 + $1.channels })
+        let joined = FeatureMap(height: height, width: width, channels: stages.reduce(0) { $0 + $1.channels }, memory)
         var first = 0
         for stage in stages {
             let offset = first
@@ -71,8 +71,8 @@ struct MultiScaleFusionAdapter: Sendable {
         return min(Int(Float(index) * (Float(size) / Float(target))), size - 1)
     }
 
-    private func averagePool(_ x: FeatureMap, _ parallelism: Parallelism) -> FeatureMap {
-        let y = FeatureMap(height: resolution, width: resolution, channels: outputs)
+    private func averagePool(_ x: FeatureMap, _ memory: EncoderMemory, _ parallelism: Parallelism) -> FeatureMap {
+        let y = FeatureMap(height: resolution, width: resolution, channels: outputs, memory)
         let stepY = x.height / resolution
         let stepX = x.width / resolution
         let area = Float(stepY * stepX)
@@ -92,8 +92,8 @@ struct MultiScaleFusionAdapter: Sendable {
     }
 
     /// Without antialiasing, pixel centres at halves.
-    private func resizeBilinear(_ x: FeatureMap, _ parallelism: Parallelism) -> FeatureMap {
-        let y = FeatureMap(height: resolution, width: resolution, channels: outputs)
+    private func resizeBilinear(_ x: FeatureMap, _ memory: EncoderMemory, _ parallelism: Parallelism) -> FeatureMap {
+        let y = FeatureMap(height: resolution, width: resolution, channels: outputs, memory)
         parallelism.forEach(y.pixelCount) { index in
             let (top, bottom, down) = Self.linear(index / resolution, from: x.height, to: resolution)
             let (left, right, across) = Self.linear(index % resolution, from: x.width, to: resolution)

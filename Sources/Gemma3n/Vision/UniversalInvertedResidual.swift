@@ -17,10 +17,10 @@ struct UniversalInvertedResidual: Sendable {
     let inputs: Int
     let outputs: Int
     private let start: (convolution: DepthwiseConvolution, norm: ChannelNorm)?
-    private let expansion: Matrix  // [mid, in]
+    private let expansion: EncoderMatrix  // [mid, in]
     private let expansionNorm: ChannelNorm
     private let middle: (convolution: DepthwiseConvolution, norm: ChannelNorm)?
-    private let projection: Matrix  // [out, mid]
+    private let projection: EncoderMatrix  // [out, mid]
     private let projectionNorm: ChannelNorm
     private let layerScale: Vector?  // [out]; absent in the fusion adapter
     private let skips: Bool
@@ -60,64 +60,61 @@ struct UniversalInvertedResidual: Sendable {
         }
     }
 
-    func callAsFunction(_ x: FeatureMap, _ parallelism: Parallelism) -> FeatureMap {
+    func callAsFunction(_ x: FeatureMap, _ memory: EncoderMemory, _ parallelism: Parallelism) -> FeatureMap {
+        let expansion = expansion.ready(memory, parallelism)
+        let projection = projection.ready(memory, parallelism)
         guard let middle else {
             let startStride = stride
             let height = (x.height + startStride - 1) / startStride
             let width = (x.width + startStride - 1) / startStride
             // Without a depthwise step a pixel depends on itself alone, and may be replaced where it lies.
-            let y = start == nil && skips ? x : FeatureMap(height: height, width: width, channels: outputs)
-            PixelTiles.forEach(height * width, scratchPerPixel: inputs + expansion.rows + outputs, parallelism) { pixels, scratch in
+            let y = start == nil && skips ? x : FeatureMap(height: height, width: width, channels: outputs, memory)
+            memory.forEachTile(
+                height * width, scratchPerPixel: inputs + expansion.rows + outputs, [expansion, projection], parallelism
+            ) { pixels, scratch, work in
                 let hidden = scratch + pixels.count * inputs
-                expand(x, stride: startStride, pixels, scratch: scratch, into: hidden)
-                project(hidden, x, pixels, scratch: hidden + pixels.count * expansion.rows, into: y)
+                expand(x, expansion, stride: startStride, pixels, scratch: scratch, into: hidden, work)
+                project(hidden, x, projection, pixels, scratch: hidden + pixels.count * expansion.rows, into: y, work)
             }
             return y
         }
-        let hidden = FeatureMap(height: x.height, width: x.width, channels: expansion.rows)
-        PixelTiles.forEach(x.pixelCount, scratchPerPixel: inputs + expansion.rows, parallelism) { pixels, scratch in
-            expand(x, stride: 1, pixels, scratch: scratch, into: hidden.pixel(pixels.lowerBound))
+        let hidden = FeatureMap(height: x.height, width: x.width, channels: expansion.rows, memory)
+        memory.forEachTile(x.pixelCount, scratchPerPixel: inputs + expansion.rows, [expansion], parallelism) { pixels, scratch, work in
+            expand(x, expansion, stride: 1, pixels, scratch: scratch, into: hidden.pixel(pixels.lowerBound), work)
         }
         let windows = ConvolutionWindows(height: x.height, width: x.width, kernel: middle.convolution.kernel, stride: stride)
-        let y = FeatureMap(height: windows.outputHeight, width: windows.outputWidth, channels: outputs)
-        PixelTiles.forEach(windows.outputCount, scratchPerPixel: expansion.rows + outputs, parallelism) { pixels, scratch in
+        let y = FeatureMap(height: windows.outputHeight, width: windows.outputWidth, channels: outputs, memory)
+        memory.forEachTile(windows.outputCount, scratchPerPixel: expansion.rows + outputs, [projection], parallelism) { pixels, scratch, work in
             middle.convolution.apply(hidden.values, windows, outputs: pixels, into: scratch)
             middle.norm.applyWithGELU(to: scratch, pixels: pixels.count)
-            project(scratch, x, pixels, scratch: scratch + pixels.count * expansion.rows, into: y)
+            project(scratch, x, projection, pixels, scratch: scratch + pixels.count * expansion.rows, into: y, work)
         }
         return y
     }
 
     /// `gelu(norm(pw_exp(dw_start(x))))` for `pixels` of the output grid.
     private func expand(
-        _ x: FeatureMap, stride: Int, _ pixels: Range<Int>, scratch: UnsafeMutablePointer<Float>, into hidden: UnsafeMutablePointer<Float>
+        _ x: FeatureMap, _ expansion: ReadyMatrix, stride: Int, _ pixels: Range<Int>, scratch: UnsafeMutablePointer<Float>,
+        into hidden: UnsafeMutablePointer<Float>, _ work: UnsafeMutablePointer<Float>
     ) {
         if let start {
             let windows = ConvolutionWindows(height: x.height, width: x.width, kernel: start.convolution.kernel, stride: stride)
             start.convolution.apply(x.values, windows, outputs: pixels, into: scratch)
             start.norm.apply(to: scratch, pixels: pixels.count)
-            expansion.convolve(scratch, pixels: pixels.count, into: hidden)
+            expansion.multiply(scratch, tokens: pixels.count, into: hidden, scratch: work)
         } else {
-            expansion.convolve(x.pixel(pixels.lowerBound), pixels: pixels.count, into: hidden)
+            expansion.multiply(x.pixel(pixels.lowerBound), tokens: pixels.count, into: hidden, scratch: work)
         }
         expansionNorm.applyWithGELU(to: hidden, pixels: pixels.count)
     }
 
     /// `norm(pw_proj(hidden)) * layer_scale (+ x)` for `pixels`, written to `y`, which may be `x`.
     private func project(
-        _ hidden: UnsafePointer<Float>, _ x: FeatureMap, _ pixels: Range<Int>, scratch: UnsafeMutablePointer<Float>, into y: FeatureMap
+        _ hidden: UnsafePointer<Float>, _ x: FeatureMap, _ projection: ReadyMatrix, _ pixels: Range<Int>,
+        scratch: UnsafeMutablePointer<Float>, into y: FeatureMap, _ work: UnsafeMutablePointer<Float>
     ) {
-        let out = skips ? scratch : y.pixel(pixels.lowerBound)
-        projection.convolve(hidden, pixels: pixels.count, into: out)
-        projectionNorm.apply(to: out, pixels: pixels.count)
-        if let layerScale {
-            for p in 0..<pixels.count { ck_multiply_f32(layerScale.pointer, out + p * outputs, out + p * outputs, outputs) }
-        }
-        if skips {
-            let count = pixels.count * outputs
-            let target = y.pixel(pixels.lowerBound)
-            ck_add_f32(x.pixel(pixels.lowerBound), out, count)
-            target.update(from: out, count: count)
-        }
+        projection.multiply(hidden, tokens: pixels.count, into: scratch, scratch: work)
+        projectionNorm.apply(
+            scratch, scale: layerScale, adding: skips ? x.pixel(pixels.lowerBound) : nil, into: y.pixel(pixels.lowerBound), pixels: pixels.count)
     }
 }

@@ -57,12 +57,12 @@ public struct VisionTower: Sendable {
         }
 
         /// May change `x` and return it.
-        func callAsFunction(_ x: FeatureMap, _ parallelism: Parallelism) -> FeatureMap {
+        func callAsFunction(_ x: FeatureMap, _ memory: EncoderMemory, _ parallelism: Parallelism) -> FeatureMap {
             switch self {
-            case .edge(let block): return block(x, parallelism)
-            case .inverted(let block): return block(x, parallelism)
+            case .edge(let block): return block(x, memory, parallelism)
+            case .inverted(let block): return block(x, memory, parallelism)
             case .attention(let block):
-                block.apply(to: x, parallelism)
+                block.apply(to: x, memory, parallelism)
                 return x
             }
         }
@@ -119,18 +119,19 @@ public struct VisionTower: Sendable {
     /// - Complexity: 436 G multiply-adds for the released encoder and 768 × 768 pixels. The bits of the result do not
     ///   depend on the number of threads.
     public func encode(_ pixels: PixelValues, _ parallelism: Parallelism = .serial, taps: Taps? = nil) -> [Float] {
-        var x = applyStem(pixels, parallelism)
+        let memory = EncoderMemory()
+        var x = applyStem(pixels, memory, parallelism)
         x.record("vision.stem", taps)
         var fused: [FeatureMap] = []
         for (s, blocks) in stages.enumerated() {
             for (b, block) in blocks.enumerated() {
-                x = block(x, parallelism)
+                x = block(x, memory, parallelism)
                 x.record("vision.blocks.\(s).\(b)", taps)
             }
             // No copy: the next stage starts with a block that halves the resolution and leaves its input alone.
             if s >= stages.count - 2 { fused.append(x) }
         }
-        let features = adapter(fused, parallelism)
+        let features = adapter(fused, memory, parallelism)
         features.record("vision.msfa", taps)
         let count = softTokenCount * hiddenSize
         let scale = Float(ck_sqrt(Double(hiddenSize)))
@@ -140,18 +141,19 @@ public struct VisionTower: Sendable {
         }
     }
 
-    private func applyStem(_ pixels: PixelValues, _ parallelism: Parallelism) -> FeatureMap {
-        let x = FeatureMap(height: pixels.height, width: pixels.width, channels: 3)
+    private func applyStem(_ pixels: PixelValues, _ memory: EncoderMemory, _ parallelism: Parallelism) -> FeatureMap {
+        let x = FeatureMap(height: pixels.height, width: pixels.width, channels: 3, memory)
         let count = pixels.height * pixels.width
         pixels.values.withUnsafeBufferPointer { planes in
             for c in 0..<3 { for p in 0..<count { x.values[p * 3 + c] = planes[c * count + p] } }
         }
         let windows = ConvolutionWindows(height: x.height, width: x.width, kernel: stem.kernel, stride: 2)
-        let y = FeatureMap(height: windows.outputHeight, width: windows.outputWidth, channels: stem.outputs)
-        PixelTiles.forEach(windows.outputCount, scratchPerPixel: stem.windowCount + stem.outputs, parallelism) { pixels, scratch in
+        let y = FeatureMap(height: windows.outputHeight, width: windows.outputWidth, channels: stem.outputs, memory)
+        let weight = stem.weight.ready(memory, parallelism)
+        memory.forEachTile(windows.outputCount, scratchPerPixel: stem.windowCount, [weight], parallelism) { pixels, scratch, work in
             let out = y.pixel(pixels.lowerBound)
             stem.unroll(x.values, windows, outputs: pixels, into: scratch)
-            stem.weight.convolve(scratch, pixels: pixels.count, into: out)
+            weight.multiply(scratch, tokens: pixels.count, into: out, scratch: work)
             if let stemBias {
                 for p in 0..<pixels.count { ck_add_f32(stemBias.pointer, out + p * stem.outputs, stem.outputs) }
             }

@@ -58,3 +58,18 @@ extension Matrix {
         }
     }
 }
+
+// MARK: Products of many vectors
+
+extension Matrix {
+    /// The rows in `range`, as float32 in the layout of `ck_gemm_packed_f32`, to `packed`: `columns` times `range.count`, rounded up
+    /// to 32, floats.
+    package func packRows(_ range: Range<Int>, into packed: UnsafeMutablePointer<Float>) {
+        let w = base + range.lowerBound * rowStride * format.byteCount
+        switch format {
+        case .f32: ck_gemm_pack_f32(w.assumingMemoryBound(to: Float.self), rowStride, range.count, columns, packed)
+        case .f16: ck_gemm_pack_f16(w.assumingMemoryBound(to: UInt16.self), rowStride, range.count, columns, packed)
+        case .bf16: ck_gemm_pack_bf16(w.assumingMemoryBound(to: UInt16.self), rowStride, range.count, columns, packed)
+        }
+    }
+}
