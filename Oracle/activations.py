@@ -43,6 +43,16 @@ def case(name: str, seed: int) -> tuple[list[dict], list[np.ndarray], list[np.nd
     raise ValueError(name)
 
 
+def record_context(directory: Path, output: Path, length: int, positions: list[int]) -> None:
+    """Logits at a few positions of a long prompt of random tokens: attention over several blocks of keys."""
+    reference = Reference(directory)
+    ids = torch.from_numpy(np.random.default_rng(700).integers(3, 700, (1, length)))
+    ids[0, 0] = 2
+    logits = reference.forward({"input_ids": ids})
+    save(output / "context.safetensors", {"input_ids": ids[0], "logits": logits[positions], "logits_positions": torch.tensor(positions)},
+         {"script": "Oracle/make_fixtures.py activations", "checkpoint": directory.name, "case": "context", "seed": "700"})
+
+
 def record(directory: Path, output: Path, names: list[str], tapped: list[str], detailed_layers: list[int]) -> None:
     reference = Reference(directory)
     for name in names:

@@ -37,6 +37,7 @@ def make_activations():
 
     output = FIXTURES / "activations"
     activations.record(CHECKPOINTS / "tiny", output / "tiny", activations.CASES, ["text", "image", "audio"], [0, 3, 6])
+    activations.record_context(CHECKPOINTS / "tiny", output / "tiny", 700, [0, 15, 255, 256, 257, 400, 511, 512, 699])
     activations.record(CHECKPOINTS / "tiny-bf16", output / "tiny-bf16", activations.CASES, [], [])
     activations.record(CHECKPOINTS / "tiny-text", output / "tiny-text", ["text", "long"], ["text"], [0, 14])
 

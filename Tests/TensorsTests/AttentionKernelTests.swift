@@ -70,10 +70,35 @@ struct AttentionKernelTests {
                     }
                 }
                 #expect(y[rows * tokens] == canary)
+                var scores = [Float](repeating: canary, count: rows * tokens + 1)
+                version.table.scores_i8(w, k, rows, k, x, k, tokens, &scores, rows)
+                #expect(scores.map(\.bitPattern) == y.map(\.bitPattern))
                 // Alone or together: the same bits.
                 var one: Float = 0
                 version.table.matmul_i8(Array(w[(rows - 1) * k..<rows * k]) + [0], k, 1, k, Array(x[(tokens - 1) * k..<tokens * k]) + [0], k, 1, &one, 1)
                 #expect(one.bitPattern == y[rows * tokens - 1].bitPattern)
+            }
+        }
+    }
+
+    @Test("scores are the matrix product's bits", arguments: KernelVersion.all)
+    func scoresAreProducts(version: KernelVersion) {
+        var numbers = Numbers(46)
+        for k in [0, 5, 16, 256] {
+            for rows in [0, 1, 3, 4, 9, 90] {
+                for tokens in [1, 2, 4, 6, 7] {
+                    let w = numbers.floats(rows * k + 1), x = numbers.floats(tokens * k + 1)
+                    var halves = [UInt16](repeating: 0, count: w.count)
+                    version.table.f32_to_f16(w, &halves, w.count)
+                    func both(_ body: (_ y: inout [Float], _ scores: Bool) -> Void) -> Bool {
+                        var a = [Float](repeating: canary, count: rows * tokens + 1), b = a
+                        body(&a, true)
+                        body(&b, false)
+                        return a.map(\.bitPattern) == b.map(\.bitPattern) && a[rows * tokens] == canary
+                    }
+                    #expect(both { ($1 ? version.table.scores_f32 : version.table.matmul_f32)(w, k, rows, k, x, k, tokens, &$0, rows) })
+                    #expect(both { ($1 ? version.table.scores_f16 : version.table.matmul_f16)(halves, k, rows, k, x, k, tokens, &$0, rows) })
+                }
             }
         }
     }

@@ -51,6 +51,11 @@ static inline void ck_pause(void) {
 /// Hands out numbers 0, 1, 2, … to threads that share `next`.
 static inline size_t ck_take_number(size_t *next) { return __atomic_fetch_add(next, 1, __ATOMIC_RELAXED); }
 
+/// Asks for `bytes` bytes that will be read soon.
+static inline void ck_prefetch(const void *address, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const char *)address + i, 0, 3);
+}
+
 // MARK: Matrix products
 // y[t * y_stride + r] = sum_k w[r * w_stride + k] * x[t * x_stride + k]   for t < tokens, r < rows.
 
@@ -139,8 +144,15 @@ void ck_weighted_sum_f32(const float *p, size_t count, const float *v, size_t v_
 /// Continues a weighted sum: out[d] += ... in the same order.
 void ck_weighted_sum_add_f32(const float *p, size_t count, const float *v, size_t v_stride, float *out, size_t n);
 
-/// Scores against keys kept in 8 bits: y[t * y_stride + r] = sum_k w[r * w_stride + k] * x[t * x_stride + k], without the
-/// keys' scales.
+/// Scores of queries x against keys w: the sums of `ck_matmul_…`, bit for bit, faster where a few queries meet many keys.
+/// 8-bit keys come without their scales.
+void ck_scores_f32(const float *w, size_t w_stride, size_t rows, size_t k,
+                   const float *x, size_t x_stride, size_t tokens, float *y, size_t y_stride);
+void ck_scores_f16(const uint16_t *w, size_t w_stride, size_t rows, size_t k,
+                   const float *x, size_t x_stride, size_t tokens, float *y, size_t y_stride);
+void ck_scores_i8(const int8_t *w, size_t w_stride, size_t rows, size_t k,
+                  const float *x, size_t x_stride, size_t tokens, float *y, size_t y_stride);
+/// The same product as `ck_matmul_f32` with weights of 8 bits.
 void ck_matmul_i8(const int8_t *w, size_t w_stride, size_t rows, size_t k,
                   const float *x, size_t x_stride, size_t tokens, float *y, size_t y_stride);
 /// x = e^(x - m) in place; gives the sum.

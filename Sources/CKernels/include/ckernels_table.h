@@ -20,6 +20,9 @@
 
 #define CK_ATTENTION_KERNELS(FUNCTION, VALUE)                                                                          \
     FUNCTION(matmul_i8, CK_MATMUL_PARAMETERS(int8_t), CK_MATMUL_ARGUMENTS)                                             \
+    FUNCTION(scores_f32, CK_MATMUL_PARAMETERS(float), CK_MATMUL_ARGUMENTS)                                             \
+    FUNCTION(scores_f16, CK_MATMUL_PARAMETERS(uint16_t), CK_MATMUL_ARGUMENTS)                                          \
+    FUNCTION(scores_i8, CK_MATMUL_PARAMETERS(int8_t), CK_MATMUL_ARGUMENTS)                                             \
     VALUE(float, exp_sum_f32, (float *x, float m, size_t n), (x, m, n))                                                \
     FUNCTION(scale_axpy_f32, (float b, float a, const float *x, float *y, size_t n), (b, a, x, y, n))                  \
     FUNCTION(weighted_sums_f32, CK_WEIGHTED_SUMS_PARAMETERS(float), CK_WEIGHTED_SUMS_ARGUMENTS)                        \

@@ -147,6 +147,11 @@ static void CK(weighted_sum_f32)(const float *p, size_t count, const float *v, s
 
 static inline float i8(int8_t x) { return (float)x; }
 MATMUL(CK(matmul_i8), int8_t, i8)
+#define SCORES(NAME, TYPE, PRODUCT)                                                                                    \
+    static void NAME CK_MATMUL_PARAMETERS(TYPE) { PRODUCT CK_MATMUL_ARGUMENTS; }
+SCORES(CK(scores_f32), float, CK(matmul_f32))
+SCORES(CK(scores_f16), uint16_t, CK(matmul_f16))
+SCORES(CK(scores_i8), int8_t, CK(matmul_i8))
 
 static float CK(exp_sum_f32)(float *x, float m, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] = __builtin_expf(x[i] - m);

@@ -20,6 +20,28 @@ INLINE vf load_i8_part(const int8_t *p, size_t n) {
 TILE_TYPE(i8, int8_t)
 MATMUL(i8, int8_t)
 
+/// A few queries against many keys: memory decides, so keys are fetched well ahead.
+#define SCORES(FORMAT, TYPE) SCORES_(FORMAT, TYPE, TILE_ROWS)
+#define SCORES_(FORMAT, TYPE, ROWS) SCORES__(FORMAT, TYPE, ROWS)
+#define SCORES__(FORMAT, TYPE, ROWS)                                                                                   \
+    static void CK(scores_##FORMAT) CK_MATMUL_PARAMETERS(TYPE) {                                                       \
+        static CK(tile_##FORMAT) *const tiled[] = {0, TILE_NAMES(FORMAT, ROWS)};                                       \
+        size_t r = 0;                                                                                                  \
+        if (tokens > 0 && tokens <= TILE_TOKENS && k > 0)                                                              \
+            for (; r + ROWS <= rows; r += ROWS) {                                                                      \
+                const TYPE *ahead = w + r * w_stride + SCORES_AHEAD / sizeof(TYPE);                                    \
+                if (ahead < w + rows * w_stride)                                                                       \
+                    for (size_t i = 0; i < ROWS * w_stride; i += 64 / sizeof(TYPE)) __builtin_prefetch(ahead + i, 0, 3); \
+                tiled[tokens](w + r * w_stride, w_stride, x, x_stride, k, 0, 1, 1, y + r, y_stride);                   \
+            }                                                                                                          \
+        if (r < rows)                                                                                                  \
+            CK(matmul_##FORMAT)(w + r * w_stride, w_stride, rows - r, k, x, x_stride, tokens, y + r, y_stride);        \
+    }
+#define SCORES_AHEAD 8192
+SCORES(f32, float)
+SCORES(f16, uint16_t)
+SCORES(i8, int8_t)
+
 static float CK(exp_sum_f32)(float *x, float m, size_t n) {
     const vf top = splat(m);
     EACH(n, PUT(x, exp_(AT(x) - top)););

@@ -72,10 +72,13 @@ final class KVCache {
         let valueScales: UnsafeMutablePointer<Float>
     }
 
+    /// Bytes of one key or value, without its scale.
+    var rowByteCount: Int { format == .q8_0 ? headDim : format.byteCount(headDim) }
+
     private func segment(_ positions: Range<Int>, head: Int) -> Segment {
         let slot = positions.lowerBound % blockLength
         let block = blocks[window == nil ? positions.lowerBound / blockLength : 0]
-        let rowBytes = format == .q8_0 ? headDim : format.byteCount(headDim)
+        let rowBytes = rowByteCount
         let index = head * blockLength + slot
         let all = headCount * blockLength
         let scales = (block + 2 * all * rowBytes).assumingMemoryBound(to: Float.self)

@@ -156,11 +156,17 @@ private struct BlockAttention {
             let count = s.positions.count
             let y = p + (s.positions.lowerBound - from)
             switch cache.format {
-            case .f32: ck_matmul_f32(s.keys.assumingMemoryBound(to: Float.self), n, count, n, tile.queries, n, tokens, y, stride)
-            case .f16: ck_matmul_f16(s.keys.assumingMemoryBound(to: UInt16.self), n, count, n, tile.queries, n, tokens, y, stride)
+            case .f32: ck_scores_f32(s.keys.assumingMemoryBound(to: Float.self), n, count, n, tile.queries, n, tokens, y, stride)
+            case .f16: ck_scores_f16(s.keys.assumingMemoryBound(to: UInt16.self), n, count, n, tile.queries, n, tokens, y, stride)
             case .q8_0:
-                ck_matmul_i8(s.keys.assumingMemoryBound(to: Int8.self), n, count, n, tile.queries, n, tokens, y, stride)
+                ck_scores_i8(s.keys.assumingMemoryBound(to: Int8.self), n, count, n, tile.queries, n, tokens, y, stride)
                 for t in 0..<tokens { ck_multiply_f32(y + t * stride, s.keyScales, y + t * stride, count) }
+            }
+        }
+        if tile.count == 1 {
+            // The values come next: the exponentials give them time to arrive.
+            cache.forEachSegment(from..<min(to, from + 32), head: tile.head) { s in
+                ck_prefetch(s.values, s.positions.count * cache.rowByteCount)
             }
         }
         for r in 0..<tile.count {
