@@ -11,7 +11,7 @@ public struct ModelSource {
     public let tokenizer: Tokenizer
     public let weights: WeightStore
     /// What was found odd but harmless, one sentence each.
-    public let warnings: [String]
+    public private(set) var warnings: [String]
     /// `preprocessor_config.json` and `processor_config.json`.
     private let preprocessor: JSONValue?
     private let processor: JSONValue?
@@ -36,7 +36,7 @@ public struct ModelSource {
         configuration = c
         generationConfiguration = try Self.generation(json("generation_config.json"), "generation_config.json", c)
         let template: (file: String, text: String)?
-        (tokenizer, template) = try Self.tokenizer(c, open)
+        (tokenizer, template) = try Self.tokenizer(c.mediaTokens, open)
         warnings = Self.templateWarning(template).map { [$0] } ?? []
         weights = try WeightStore(open: open)
         preprocessor = try json("preprocessor_config.json")
@@ -61,7 +61,31 @@ public struct ModelSource {
         processor = metadata.processor
     }
 
+    /// Adds a sentence to `warnings`.
+    package mutating func warn(_ sentence: String) { warnings.append(sentence) }
+
+    /// Whether a GGUF file holds the encoders of a Gemma 3n.
+    package static func isProjector(_ gguf: GGUFFile) -> Bool {
+        do throws(CheckpointError) { return try GGUFProjector(gguf).hasEncoders } catch { return false }
+    }
+
     // MARK: Parts
+
+    /// The tokenizer of a checkpoint in the Hugging Face layout, or of a packed one; no weights are opened.
+    /// - Throws: What `open` throws, `missingFile`, and every error of the tokenizer.
+    public static func tokenizer(open: (_ name: String) throws(CheckpointError) -> ByteRegion?) throws(CheckpointError) -> Tokenizer {
+        let mediaTokens = try open("config.json").map { region throws(CheckpointError) in
+            try Gemma3nConfiguration(JSONValue.parse(region, file: "config.json")).mediaTokens
+        }
+        return try tokenizer(mediaTokens ?? [], open).0
+    }
+
+    /// The tokenizer of a GGUF file of Gemma 3n, or of any other model with a vocabulary of the same kind.
+    /// - Throws: Every error of the tokenizer.
+    public static func tokenizer(gguf: GGUFFile) throws(CheckpointError) -> Tokenizer {
+        let isModel = gguf["general.architecture"]?.string == "gemma3n" && !gguf.tensors.isEmpty
+        return try Tokenizer(gguf: gguf, specialTokens: isModel ? GGUFConfiguration(gguf, projector: nil).mediaTokens : [])
+    }
 
     private static func generation(
         _ json: JSONValue?, _ file: String, _ c: Gemma3nConfiguration
@@ -74,18 +98,18 @@ public struct ModelSource {
 
     /// The tokenizer of a directory, and its chat template if there is one.
     private static func tokenizer(
-        _ c: Gemma3nConfiguration, _ open: (_ name: String) throws(CheckpointError) -> ByteRegion?
+        _ mediaTokens: [(content: String, id: Int32)], _ open: (_ name: String) throws(CheckpointError) -> ByteRegion?
     ) throws(CheckpointError) -> (Tokenizer, template: (file: String, text: String)?) {
         if let region = try open("tokenizer.json") {
             return (try Tokenizer(json: region, file: "tokenizer.json"), try template(open))
         }
         if let region = try open("tokenizer.model") {
-            return (try Tokenizer(sentencePiece: region, file: "tokenizer.model", specialTokens: c.mediaTokens), try template(open))
+            return (try Tokenizer(sentencePiece: region, file: "tokenizer.model", specialTokens: mediaTokens), try template(open))
         }
         if let region = try open("tokenizer.gguf") {
             let gguf = try GGUFFile(bytes: region, name: "tokenizer.gguf")
             let inside = gguf["tokenizer.chat_template"]?.string.map { (file: gguf.name, text: $0) }
-            return (try Tokenizer(gguf: gguf, specialTokens: c.mediaTokens), try template(open) ?? inside)
+            return (try Tokenizer(gguf: gguf, specialTokens: mediaTokens), try template(open) ?? inside)
         }
         throw CheckpointError(
             .missingFile, file: "tokenizer.json", "the checkpoint has neither tokenizer.json nor tokenizer.model; one is needed.")

@@ -9,7 +9,7 @@ struct ChatCommand: AsyncParsableCommand {
         commandName: "chat", abstract: "A conversation in the terminal.", usage: "gemma3n chat [MODEL] [options]",
         discussion: "Ctrl-C stops an answer, Ctrl-D or /exit ends the conversation, /help lists the commands.")
 
-    @Argument(help: ArgumentHelp("The model's directory, if it is not the demo model.", valueName: "model"))
+    @Argument(help: ArgumentHelp("The model's directory or GGUF file, if it is not the demo model.", valueName: "model"))
     var directory: String?
     @Option(help: ArgumentHelp("Instructions the model gets before the conversation.", valueName: "text"))
     var system: String?

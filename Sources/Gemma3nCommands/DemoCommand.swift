@@ -10,7 +10,7 @@ struct DemoCommand: AsyncParsableCommand {
         usage: "gemma3n demo [MODEL] [--items FILE] [--json]",
         discussion: "Exits with 1 if an answer differs from the expected one.")
 
-    @Argument(help: ArgumentHelp("The model's directory, if it is not the demo model.", valueName: "model"))
+    @Argument(help: ArgumentHelp("The model's directory or GGUF file, if it is not the demo model.", valueName: "model"))
     var directory: String?
     @Option(help: ArgumentHelp("The questions; Demo/demo.json of the project by default.", valueName: "file"))
     var items: String?
@@ -94,7 +94,7 @@ struct EvaluateCommand: AsyncParsableCommand {
             task group the figures. Answers to the task "transcribe" are also counted word by word. Training/heldout.py writes such a file.
             """)
 
-    @Argument(help: ArgumentHelp("The model's directory, if it is not the demo model.", valueName: "model"))
+    @Argument(help: ArgumentHelp("The model's directory or GGUF file, if it is not the demo model.", valueName: "model"))
     var directory: String?
     @Option(help: ArgumentHelp("The questions.", valueName: "file")) var data: String
     @Option(help: ArgumentHelp("Stop after so many questions of every kind.", valueName: "n")) var limit: Int?

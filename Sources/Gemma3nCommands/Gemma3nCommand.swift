@@ -11,7 +11,7 @@ public struct Gemma3nCommand: AsyncParsableCommand {
         commandName: "gemma3n",
         abstract: "Runs Gemma 3n: text, pictures, sound and video in, text out.",
         discussion: """
-            MODEL is the directory of a Hugging Face checkpoint: config.json, the tokenizer and the weights. Without one, the \
+            MODEL is the directory of a Hugging Face checkpoint (config.json, the tokenizer and the weights) or a GGUF file. Without one, the \
             small demo model inside this program answers: it shows every path at work, and is no assistant.
             """,
         version: "gemma3n \(version)",

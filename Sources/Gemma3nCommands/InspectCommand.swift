@@ -9,7 +9,7 @@ struct InspectCommand: AsyncParsableCommand {
         commandName: "inspect", abstract: "Shows architecture, parameters, files and memory of a model.",
         usage: "gemma3n inspect [MODEL] [--json]")
 
-    @Argument(help: ArgumentHelp("The model's directory, if it is not the demo model.", valueName: "model"))
+    @Argument(help: ArgumentHelp("The model's directory or GGUF file, if it is not the demo model.", valueName: "model"))
     var directory: String?
     @OptionGroup(title: "Model") var model: ModelOptions
     @Flag(help: "Print JSON.") var json = false

@@ -14,7 +14,7 @@ struct RunCommand: AsyncParsableCommand {
               gemma3n run ./gemma-3n-E2B-it --audio voice.wav "Transcribe the audio."
             """)
 
-    @Argument(help: ArgumentHelp("The model's directory, if it is not the demo model, and the prompt.", valueName: "model and prompt"))
+    @Argument(help: ArgumentHelp("The model's directory or GGUF file, if it is not the demo model, and the prompt.", valueName: "model and prompt"))
     var words: [String] = []
 
     @OptionGroup(title: "Media") var media: MediaArguments

@@ -10,9 +10,9 @@ struct TokenizeCommand: AsyncParsableCommand {
         commandName: "tokenize", abstract: "Shows the tokens of a text.", usage: "gemma3n tokenize [MODEL] TEXT [options]",
         discussion: "`-`, or a pipe and no text, reads the text from standard input. Special tokens in the text are recognised.")
 
-    @Argument(help: ArgumentHelp("The model's directory, if it is not the demo model, and the text.", valueName: "model and text"))
+    @Argument(help: ArgumentHelp("The model's directory or GGUF file, if it is not the demo model, and the text.", valueName: "model and text"))
     var words: [String] = []
-    @Option(name: .customLong("model"), help: ArgumentHelp("The model's directory, instead of the first argument.", valueName: "directory"))
+    @Option(name: .customLong("model"), help: ArgumentHelp("The model's directory or GGUF file, instead of the first argument.", valueName: "path"))
     var directory: String?
     @Flag(help: "Begin with the token that begins every prompt.") var bos = false
     @Flag(help: "Print ids and pieces as JSON.") var json = false
@@ -40,9 +40,9 @@ struct DetokenizeCommand: AsyncParsableCommand {
         commandName: "detokenize", abstract: "Shows the text of tokens.", usage: "gemma3n detokenize [MODEL] IDS... [options]",
         discussion: "Ids are separated by spaces or commas; brackets are ignored. `-`, or a pipe and no ids, reads them from standard input.")
 
-    @Argument(help: ArgumentHelp("The model's directory, if it is not the demo model, and the ids.", valueName: "model and ids"))
+    @Argument(help: ArgumentHelp("The model's directory or GGUF file, if it is not the demo model, and the ids.", valueName: "model and ids"))
     var words: [String] = []
-    @Option(name: .customLong("model"), help: ArgumentHelp("The model's directory, instead of the first argument.", valueName: "directory"))
+    @Option(name: .customLong("model"), help: ArgumentHelp("The model's directory or GGUF file, instead of the first argument.", valueName: "path"))
     var directory: String?
     @Flag(help: "Leave special tokens out.") var skipSpecial = false
     @Flag(help: "Print the text as JSON.") var json = false
@@ -72,22 +72,12 @@ private func joined(_ words: [String], orSay missing: String) throws -> String {
 /// The tokenizer alone: no weights are opened.
 private func openTokenizer(_ directory: String?, _ words: [String]) throws -> (Tokenizer, [String]) {
     var (directory, words) = (directory, words)
-    if directory == nil, let first = words.first, isDirectory(first) {
+    if directory == nil, let first = words.first, isModel(first) {
         directory = first
         words.removeFirst()
     }
-    let files = try directory.map { directory throws(CheckpointError) in try ModelFiles(directory: directory) } ?? ModelOptions.demoModel()
-    let tokenizer =
-        if let json = try files.regionIfPresent(ModelFiles.tokenizerJSON) {
-            try Tokenizer(json: json, file: ModelFiles.tokenizerJSON)
-        } else {
-            try Tokenizer(
-                sentencePiece: try files.region(ModelFiles.tokenizerModel), file: ModelFiles.tokenizerModel,
-                specialTokens: try files.regionIfPresent(ModelFiles.configuration).map { region throws(CheckpointError) in
-                    try Gemma3nConfiguration(JSONValue.parse(region, file: ModelFiles.configuration)).mediaTokens
-                } ?? [])
-        }
-    return (tokenizer, words)
+    let files = try directory.map { directory throws(CheckpointError) in try ModelFiles(path: directory) } ?? ModelOptions.demoModel()
+    return (try files.tokenizer(), words)
 }
 
 extension Tokenizer {

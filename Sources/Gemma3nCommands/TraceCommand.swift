@@ -18,7 +18,7 @@ struct TraceCommand: AsyncParsableCommand {
             Prints {"input_ids", "greedy_ids", "text"}.
             """)
 
-    @Argument(help: ArgumentHelp("The model's directory, if it is not the demo model.", valueName: "model"))
+    @Argument(help: ArgumentHelp("The model's directory or GGUF file, if it is not the demo model.", valueName: "model"))
     var directory: String?
     @Option(help: ArgumentHelp("The prompt.", valueName: "file")) var messages: String
     @Option(help: ArgumentHelp("Where the tensors go.", valueName: "file")) var output: String

@@ -178,39 +178,5 @@ private func contents(_ region: ByteRegion) -> [UInt8] {
         let files = ModelFiles(name: "demo", files: [:])
         let error = #expect(throws: CheckpointError.self) { try files.region(name) }
         #expect(error?.code == .unsupportedValue)
-        #expect(throws: CheckpointError.self) { try files.shards([name]) }
-    }
-
-    @Test func missingShardsAreCounted() throws {
-        try withTemporaryDirectory { directory in
-            try make(directory + "/model-00001-of-00003.safetensors", [1])
-            let files = try ModelFiles(directory: directory)
-            let error = #expect(throws: CheckpointError.self) {
-                try files.shards((1...3).map { "model-0000\($0)-of-00003.safetensors" })
-            }
-            #expect(
-                error?.description
-                    == "model.safetensors.index.json: lists 3 weight files, of which 2 are not in '\(directory)': 'model-00002-of-00003.safetensors' is the first. Is the download complete?"
-            )
-            let one = "model-00001-of-00003.safetensors"
-            #expect(try files.shards([one, one]).map(\.name) == [one])
-        }
-    }
-
-    @Test func weightsAreOneFileOrShards() throws {
-        func region(_ text: String) -> ByteRegion { ByteRegion(copying: Array(text.utf8)) }
-        let one = ModelFiles(name: "demo", files: ["model.safetensors": region("a")])
-        #expect(try one.weightFiles().map(\.name) == ["model.safetensors"])
-        let index = #"{"weight_map": {"a": "s-2.safetensors", "b": "s-1.safetensors", "c": "s-1.safetensors"}}"#
-        let sharded = ModelFiles(
-            name: "demo",
-            files: ["model.safetensors.index.json": region(index), "s-1.safetensors": region("a"), "s-2.safetensors": region("b")])
-        #expect(try sharded.weightFiles().map(\.name) == ["s-1.safetensors", "s-2.safetensors"])
-        let none = #expect(throws: CheckpointError.self) { try ModelFiles(name: "demo", files: [:]).weightFiles() }
-        #expect(none?.code == .missingFile)
-        #expect(none?.file == "model.safetensors")
-        let hostile = ModelFiles(
-            name: "demo", files: ["model.safetensors.index.json": region(#"{"weight_map": {"a": "../secret"}}"#)])
-        #expect(throws: CheckpointError.self) { try hostile.weightFiles() }
     }
 }

@@ -22,6 +22,7 @@ struct GGUFProjector {
         }
     }
 
+    var hasEncoders: Bool { hasVision || hasAudio }
     private var hasVision: Bool { gguf.tensor("v.conv_stem.conv.weight") != nil }
     private var hasAudio: Bool { gguf.tensor("a.blk.0.attn_q.weight") != nil }
 

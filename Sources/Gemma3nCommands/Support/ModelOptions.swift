@@ -15,8 +15,11 @@ internal import Glibc
 
 /// Options of every command that opens a model.
 struct ModelOptions: ParsableArguments {
-    @Option(name: .customLong("model"), help: ArgumentHelp("The model's directory, instead of the first argument.", valueName: "directory"))
+    @Option(name: .customLong("model"), help: ArgumentHelp("The model's directory or GGUF file, instead of the first argument.", valueName: "path"))
     var directory: String?
+
+    @Option(help: ArgumentHelp("The projector file of a GGUF model: its encoders. One beside the model is found by itself.", valueName: "file"))
+    var mmproj: String?
 
     @Option(help: ArgumentHelp("What to open besides text: image, audio, or only text.", valueName: "list"))
     var modalities: ModalityList?
@@ -32,13 +35,13 @@ struct ModelOptions: ParsableArguments {
         if let context, context < 1 { throw ValidationError("--context is \(context), expected at least 1.") }
     }
 
-    /// Takes the model out of positional arguments: the first one, if it names a directory.
+    /// Takes the model out of positional arguments: the first one, if it names a directory or a GGUF file.
     ///
     /// - Throws: `CommandError` if it looks like a path but nothing is there.
     func split(_ words: [String]) throws -> (directory: String?, words: [String]) {
         if let directory { return (directory, words) }
         guard let first = words.first, !first.isEmpty else { return (nil, words) }
-        if isDirectory(first) { return (first, Array(words.dropFirst())) }
+        if isModel(first) { return (first, Array(words.dropFirst())) }
         let looksLikePath = ["/", "./", "../", "~/"].contains { first.hasPrefix($0) } && !first.contains { $0.isWhitespace }
         if looksLikePath, first.count > 1 {
             throw CommandError("\(first): there is no such directory. Give the directory that holds the checkpoint's config.json.")
@@ -57,7 +60,8 @@ struct ModelOptions: ParsableArguments {
     }
 
     func files(_ directory: String?) throws -> ModelFiles {
-        if let directory { return try ModelFiles(directory: directory) }
+        if let directory { return try ModelFiles(path: directory, projector: mmproj) }
+        if mmproj != nil { throw CommandError("--mmproj goes with a GGUF model. Give its path.") }
         return try Self.demoModel()
     }
 
@@ -98,9 +102,11 @@ package struct ModalityList: ExpressibleByArgument {
     }
 }
 
-func isDirectory(_ path: String) -> Bool {
+/// Whether a word names a model: a directory, or a GGUF file.
+func isModel(_ path: String) -> Bool {
     var status = stat()
-    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    guard stat(path, &status) == 0 else { return false }
+    return status.st_mode & S_IFMT == S_IFDIR || path.hasSuffix(".gguf")
 }
 
 func fileExists(_ path: String) -> Bool { access(path, F_OK) == 0 }

@@ -9,15 +9,27 @@ internal import Musl
 internal import Glibc
 #endif
 
-/// The files of a checkpoint in the Hugging Face layout, by name: a directory, or bytes already in memory.
+/// The files of a checkpoint by name: a directory in the Hugging Face layout, a GGUF file with its projector file, or bytes already in
+/// memory.
 ///
-/// Nothing is read before it is asked for. `config.json`, a tokenizer (`tokenizer.json` or `tokenizer.model`) and weights
+/// Nothing is read before it is asked for. Of a directory, `config.json`, a tokenizer (`tokenizer.json`, `tokenizer.model` or `tokenizer.gguf`) and weights
 /// (`model.safetensors`, or `model.safetensors.index.json` with its shards) are needed; the other names of
 /// `ModelFiles.knownNames` are used when they are there.
 public struct ModelFiles: Sendable {
     private enum Place: Sendable {
         case directory(String)
         case memory([String: ByteRegion])
+        /// Paths by name.
+        case files([String: String])
+    }
+
+    /// The names of a checkpoint in GGUF files.
+    public struct GGUFNames: Sendable, Equatable {
+        public let model: String
+        /// The file of the encoders; nil if there is none.
+        public let projector: String?
+        /// Whether the projector was asked for, or found beside the model.
+        public let isProjectorGiven: Bool
     }
 
     /// How messages call the checkpoint: the directory as it was given, or the name of an embedded model.
@@ -25,6 +37,8 @@ public struct ModelFiles: Sendable {
     /// All files at the top of the checkpoint, sorted.
     public let names: [String]
     private let place: Place
+    /// Nil for checkpoints in other files.
+    public let gguf: GGUFNames?
 
     public static let configuration = "config.json"
     public static let generationConfiguration = "generation_config.json"
@@ -32,6 +46,7 @@ public struct ModelFiles: Sendable {
     public static let processorConfiguration = "processor_config.json"
     public static let tokenizerJSON = "tokenizer.json"
     public static let tokenizerModel = "tokenizer.model"
+    public static let tokenizerGGUF = "tokenizer.gguf"
     public static let tokenizerConfiguration = "tokenizer_config.json"
     public static let chatTemplate = "chat_template.jinja"
     public static let chatTemplateJSON = "chat_template.json"
@@ -41,12 +56,93 @@ public struct ModelFiles: Sendable {
     /// Every name the loader looks for, besides the shards an index lists.
     public static let knownNames = [
         configuration, generationConfiguration, preprocessorConfiguration, processorConfiguration, tokenizerJSON, tokenizerModel,
-        tokenizerConfiguration, chatTemplate, chatTemplateJSON, weights, weightIndex,
+        tokenizerGGUF, tokenizerConfiguration, chatTemplate, chatTemplateJSON, weights, weightIndex,
     ]
 
-    /// A checkpoint directory.
+    /// A checkpoint as a user names it: a directory with `config.json`, a GGUF file, or a directory with one GGUF file.
+    ///
+    /// A projector file (a GGUF file with `mmproj` in its name) beside the model's is taken along.
+    ///
+    /// - Parameter projector: A projector file to take instead.
+    /// - Throws: `missingFile`, `unreadableFile`; `unsupportedValue` if a directory holds several models, or a projector is given for a
+    ///   checkpoint that needs none.
+    public init(path: String, projector: String? = nil) throws(CheckpointError) {
+        if Self.isFile(path) {
+            try self.init(ggufFile: path, projector: projector)
+            return
+        }
+        if Self.isGGUF(path) {
+            throw CheckpointError(.missingFile, file: path, "there is no such file.")
+        }
+        let names = try Self.list(path)
+        let ggufs = names.filter { Self.isGGUF($0) && !Self.isProjector($0) && $0 != Self.tokenizerGGUF }
+        if names.contains(Self.configuration) || ggufs.isEmpty {
+            if let projector {
+                throw CheckpointError(
+                    .unsupportedValue, file: projector, "a projector file goes with the GGUF file of a model; '\(path)' holds its encoders itself.")
+            }
+            try self.init(directory: path)
+            return
+        }
+        guard ggufs.count == 1 else {
+            throw CheckpointError(
+                .unsupportedValue, file: path,
+                "the directory holds \(ggufs.count) GGUF files (\(ggufs.prefix(3).joined(separator: ", "))\(ggufs.count > 3 ? ", …" : "")). Give the path of one.")
+        }
+        try self.init(ggufFile: Self.join(path, ggufs[0]), projector: projector)
+    }
+
+    /// A GGUF file of a model.
+    private init(ggufFile path: String, projector given: String?) throws(CheckpointError) {
+        let directory = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[..<$0]) }
+        let file = directory.map { String(path.dropFirst($0.count + 1)) } ?? path
+        var paths = [file: path]
+        var projectorName: String?
+        if let given {
+            guard Self.isFile(given) else { throw CheckpointError(.missingFile, file: given, "there is no such file.") }
+            projectorName = given
+            paths[given] = given
+        } else {
+            let listed = (try? Self.list(directory.map { $0.isEmpty ? "/" : $0 } ?? ".")) ?? []
+            let found = listed.filter { Self.isGGUF($0) && Self.isProjector($0) && $0 != file }
+            if found.count > 1 {
+                throw CheckpointError(
+                    .unsupportedValue, file: path,
+                    "beside it lie \(found.count) projector files (\(found.prefix(3).joined(separator: ", "))). Name one with --mmproj.")
+            }
+            if let found = found.first {
+                projectorName = found
+                paths[found] = directory.map { Self.join($0, found) } ?? found
+            }
+        }
+        name = path
+        names = paths.keys.sorted()
+        place = .files(paths)
+        gguf = GGUFNames(model: file, projector: projectorName, isProjectorGiven: given != nil)
+    }
+
+    private static func isGGUF(_ name: String) -> Bool { name.utf8.reversed().starts(with: ".gguf".utf8.reversed()) }
+    private static func isProjector(_ name: String) -> Bool { name.lowercased().contains("mmproj") }
+    private static func join(_ directory: String, _ name: String) -> String {
+        directory.utf8.last == UInt8(ascii: "/") ? directory + name : "\(directory)/\(name)"
+    }
+
+    private static func isFile(_ path: String) -> Bool {
+        var status = stat()
+        return !path.utf8.contains(0) && stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFDIR
+    }
+
+    /// A checkpoint directory in the Hugging Face layout.
     /// - Throws: `missingFile` if there is no such directory, `unreadableFile` if it cannot be listed.
     public init(directory path: String) throws(CheckpointError) {
+        names = try Self.list(path)
+        name = path
+        place = .directory(path)
+        gguf = nil
+    }
+
+    /// The names in a directory, sorted.
+    private static func list(_ path: String) throws(CheckpointError) -> [String] {
         guard !path.isEmpty, !path.utf8.contains(0) else {
             throw CheckpointError(.missingFile, "'\(path)' names no directory. Give the directory that holds the checkpoint's config.json.")
         }
@@ -72,9 +168,7 @@ public struct ModelFiles: Sendable {
             }
             if name != "." && name != ".." { names.append(name) }
         }
-        self.name = path
-        self.names = names.sorted()
-        place = .directory(path)
+        return names.sorted()
     }
 
     /// Files that are in memory already.
@@ -85,6 +179,7 @@ public struct ModelFiles: Sendable {
         self.name = name
         names = files.keys.sorted()
         place = .memory(files)
+        gguf = nil
     }
 
     /// Whether the checkpoint has a file `name` at its top.
@@ -103,20 +198,36 @@ public struct ModelFiles: Sendable {
     /// - Parameter name: Relative to the checkpoint, `/` between its parts.
     /// - Throws: `missingFile`, `unreadableFile`, `unsupportedValue` for a name that leaves the checkpoint.
     public func region(_ name: String) throws(CheckpointError) -> ByteRegion {
-        try checkName(name)
+        if case .files = place {} else { try checkName(name) }
         switch place {
         case .memory(let files):
             guard let region = files[name] else { throw missing(name) }
             return region
         case .directory(let directory):
-            let path = directory.utf8.last == UInt8(ascii: "/") ? directory + name : "\(directory)/\(name)"
-            do throws(FileError) {
-                if name.utf8.reversed().starts(with: ".safetensors".utf8.reversed()) { return try MappedFile(path: path).region }
-                return ByteRegion(copying: try readFile(path))
-            } catch {
-                if error.code == .notFound || error.code == .notADirectory { throw missing(name) }
-                throw CheckpointError(.unreadableFile, file: name, error.message)
-            }
+            let path = Self.join(directory, name)
+            let isMapped = name.utf8.reversed().starts(with: ".safetensors".utf8.reversed()) || Self.isGGUF(name)
+            return try read(path, name: name, isMapped: isMapped)
+        case .files(let paths):
+            guard let path = paths[name] else { throw missing(name) }
+            return try read(path, name: name, isMapped: true)
+        }
+    }
+
+    private func read(_ path: String, name: String, isMapped: Bool) throws(CheckpointError) -> ByteRegion {
+        do throws(FileError) {
+            return isMapped ? try MappedFile(path: path).region : ByteRegion(copying: try readFile(path))
+        } catch {
+            if error.code == .notFound || error.code == .notADirectory { throw missing(name) }
+            throw CheckpointError(.unreadableFile, file: name, error.message)
+        }
+    }
+
+    /// How messages name a file of the checkpoint.
+    func shownName(_ file: String) -> String {
+        if file.isEmpty { return name }
+        switch place {
+        case .directory, .memory: return "\(name)/\(file)"
+        case .files(let paths): return paths[file] ?? name
         }
     }
 
@@ -124,32 +235,6 @@ public struct ModelFiles: Sendable {
     /// - Throws: `unreadableFile`, `unsupportedValue`.
     public func regionIfPresent(_ name: String) throws(CheckpointError) -> ByteRegion? {
         contains(name) ? try region(name) : nil
-    }
-
-    /// All shards an index lists, each once and in order of name.
-    /// - Throws: `missingFile` that says how many are absent and names the first.
-    public func shards(_ listed: [String]) throws(CheckpointError) -> [(name: String, region: ByteRegion)] {
-        let shards = Set(listed).sorted()
-        for shard in shards { try checkName(shard) }
-        let absent = shards.filter { !$0.utf8.contains(UInt8(ascii: "/")) && !contains($0) }
-        if let first = absent.first {
-            throw CheckpointError(
-                .missingFile, file: Self.weightIndex,
-                "lists \(shards.count) weight files, of which \(absent.count) are not in '\(name)': '\(first)' is the first. Is the download complete?")
-        }
-        var regions: [(name: String, region: ByteRegion)] = []
-        for shard in shards { regions.append((shard, try region(shard))) }
-        return regions
-    }
-
-    /// The weights: `model.safetensors`, or else every shard `model.safetensors.index.json` lists.
-    /// - Throws: `missingFile`, `unreadableFile`, and what reading the index throws.
-    public func weightFiles() throws(CheckpointError) -> [(name: String, region: ByteRegion)] {
-        if !contains(Self.weights), contains(Self.weightIndex) {
-            let index = try SafeTensorsIndex(bytes: try region(Self.weightIndex), name: Self.weightIndex)
-            return try shards(index.files)
-        }
-        return [(Self.weights, try region(Self.weights))]
     }
 
     /// File names may come from a file: they must stay inside the checkpoint.

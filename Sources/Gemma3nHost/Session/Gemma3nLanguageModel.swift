@@ -36,11 +36,10 @@ public final class Gemma3nLanguageModel: Sendable {
     ) throws(SessionError) {
         if let threads, threads < 1 { throw SessionError(.invalidOption, "the number of threads is \(threads), expected at least 1.") }
         do throws(CheckpointError) {
-            model = try Gemma3nModel(modalities: modalities) { name throws(CheckpointError) in try files.regionIfPresent(name) }
+            model = try Gemma3nModel(files.source(modalities: modalities), modalities: modalities)
         } catch {
             // The core knows files by name only; say whose they are.
-            let file = error.file.isEmpty ? files.name : "\(files.name)/\(error.file)"
-            throw SessionError(CheckpointError(error.code, file: file, error.message))
+            throw SessionError(CheckpointError(error.code, file: files.shownName(error.file), error.message))
         }
         // One row of the per-layer table is read for a token; reading ahead would bring in the whole of it.
         for tensor in model.tensors where tensor.name.utf8.reversed().starts(with: "embed_tokens_per_layer.weight".utf8.reversed()) {
@@ -77,15 +76,16 @@ public final class Gemma3nLanguageModel: Sendable {
         return try result.get()
     }
 
-    /// Opens the checkpoint in a directory, on a thread of its own.
+    /// Opens the checkpoint in a directory, or a GGUF file, on a thread of its own.
     ///
+    /// - Parameter directory: Anything `ModelFiles(path:)` takes.
     /// - Throws: As `init`; `assetsUnavailable` if there is no such directory.
     public static func open(
         directory: String, modalities: Modalities = .all, threads: Int? = nil, contextLength: Int? = nil,
         decoder: any MediaDecoder = FFmpegDecoder()
     ) async throws(SessionError) -> Gemma3nLanguageModel {
         let files: ModelFiles
-        do throws(CheckpointError) { files = try ModelFiles(directory: directory) } catch { throw SessionError(error) }
+        do throws(CheckpointError) { files = try ModelFiles(path: directory) } catch { throw SessionError(error) }
         return try await open(files: files, modalities: modalities, threads: threads, contextLength: contextLength, decoder: decoder)
     }
 }
