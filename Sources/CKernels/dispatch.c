@@ -31,9 +31,12 @@ const ck_panel_kernels *ck_panel_kernels_for(ck_isa isa) {
     }
 }
 
+const ck_format_kernels *ck_format_kernels_for(ck_isa isa) { return ck_kernels_for(isa) ? &ck_format_kernels_portable : 0; }
+
 // Written once with the same values by whichever threads come first, or by ck_select_isa.
 static const ck_kernels *selected;
 static const ck_panel_kernels *selected_panels;
+static const ck_format_kernels *selected_formats;
 static ck_isa selected_isa;
 
 static const ck_kernels *probe(void) {
@@ -57,6 +60,13 @@ static inline const ck_panel_kernels *panel_table(void) {
     return __atomic_load_n(&selected_panels, __ATOMIC_ACQUIRE);
 }
 
+static inline const ck_format_kernels *format_table(void) {
+    const ck_format_kernels *kernels = __atomic_load_n(&selected_formats, __ATOMIC_ACQUIRE);
+    if (__builtin_expect(kernels != 0, 1)) return kernels;
+    probe();
+    return __atomic_load_n(&selected_formats, __ATOMIC_ACQUIRE);
+}
+
 ck_isa ck_current_isa(void) {
     table();
     return __atomic_load_n(&selected_isa, __ATOMIC_RELAXED);
@@ -69,6 +79,7 @@ int ck_select_isa(ck_isa isa) {
     if (!kernels) return 0;
     __atomic_store_n(&selected_isa, isa, __ATOMIC_RELAXED);
     __atomic_store_n(&selected_panels, ck_panel_kernels_for(isa), __ATOMIC_RELEASE);
+    __atomic_store_n(&selected_formats, ck_format_kernels_for(isa), __ATOMIC_RELEASE);
     __atomic_store_n(&selected, kernels, __ATOMIC_RELEASE);
     return 1;
 }
@@ -91,6 +102,9 @@ CK_KERNELS(ENTRY_POINT, VALUE_ENTRY_POINT)
 #define PANEL_VALUE_ENTRY_POINT(type, name, parameters, arguments)                                                     \
     type ck_##name parameters { return panel_table()->name arguments; }
 CK_PANEL_KERNELS(PANEL_ENTRY_POINT, PANEL_VALUE_ENTRY_POINT)
+
+#define FORMAT_ENTRY_POINT(name, parameters, arguments) void ck_##name parameters { format_table()->name arguments; }
+CK_FORMAT_KERNELS(FORMAT_ENTRY_POINT, )
 
 // Builtins become calls into the platform's libm; no header is needed, so bare WebAssembly compiles too.
 double ck_exp(double x) { return __builtin_exp(x); }

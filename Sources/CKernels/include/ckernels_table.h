@@ -6,6 +6,7 @@
 #define CK_TABLE_H
 
 #include "ckernels.h"
+#include "ckernels_formats.h"
 #include "ckernels_panels.h"
 
 #define CK_MATMUL_PARAMETERS(T)                                                                                        \
@@ -103,20 +104,36 @@
              (format, w, panel_stride_bytes, rows, k, activations, first_token, count, tokens, y, y_stride))           \
     VALUE(float, measure_int8, (size_t steps, double *operations), (steps, operations))
 
+#define CK_DOT_ROWS_PARAMETERS                                                                                         \
+    (ck_format format, const void *w, size_t row_bytes, const int32_t *rows, size_t count, size_t k, const void *activations, \
+     size_t token, size_t tokens, float *y)
+#define CK_UNITS_ACCUMULATE_PARAMETERS                                                                                 \
+    (ck_format format, const void *units_matrix, size_t outputs, const int32_t *survivors, size_t count, const float *a, \
+     size_t first_output, size_t output_count, float *y)
+
+/// The kernels of weights in rows and in units: AVX-512 without VNNI takes AVX2's, too.
+#define CK_FORMAT_KERNELS(FUNCTION, VALUE)                                                                             \
+    FUNCTION(dot_rows, CK_DOT_ROWS_PARAMETERS, (format, w, row_bytes, rows, count, k, activations, token, tokens, y))  \
+    FUNCTION(units_accumulate, CK_UNITS_ACCUMULATE_PARAMETERS,                                                         \
+             (format, units_matrix, outputs, survivors, count, a, first_output, output_count, y))
+
 #define CK_MEMBER(name, parameters, arguments) void(*name) parameters;
 #define CK_VALUE_MEMBER(type, name, parameters, arguments) type(*name) parameters;
 typedef struct { CK_KERNELS(CK_MEMBER, CK_VALUE_MEMBER) } ck_kernels;
 
 typedef struct { CK_PANEL_KERNELS(CK_MEMBER, CK_VALUE_MEMBER) } ck_panel_kernels;
+typedef struct { CK_FORMAT_KERNELS(CK_MEMBER, CK_VALUE_MEMBER) } ck_format_kernels;
 
 /// The version for `isa`, or NULL if this build or this machine lacks it. Lets tests compare versions side by side without
 /// changing what the rest of the process uses.
 const ck_kernels *ck_kernels_for(ck_isa isa);
 const ck_panel_kernels *ck_panel_kernels_for(ck_isa isa);
+const ck_format_kernels *ck_format_kernels_for(ck_isa isa);
 
 /// Versions this build contains; `dispatch.c` asks the CPU which of them may run.
 extern const ck_kernels ck_kernels_portable;
 extern const ck_panel_kernels ck_panel_kernels_portable;
+extern const ck_format_kernels ck_format_kernels_portable;
 #if defined(__x86_64__)
 extern const ck_kernels ck_kernels_avx2, ck_kernels_avx512;
 extern const ck_panel_kernels ck_panel_kernels_avx512;
@@ -136,5 +153,8 @@ extern const ck_kernels ck_kernels_simd128;
 #define CK_DEFINE_TABLE const ck_kernels CK_CONCAT(ck_kernels, CK_SUFFIX) = {CK_KERNELS(CK_ENTRY, CK_VALUE_ENTRY)};
 #define CK_DEFINE_PANEL_TABLE                                                                                          \
     const ck_panel_kernels CK_CONCAT(ck_panel_kernels, CK_SUFFIX) = {CK_PANEL_KERNELS(CK_ENTRY, CK_VALUE_ENTRY)};
+
+#define CK_DEFINE_FORMAT_TABLE                                                                                         \
+    const ck_format_kernels CK_CONCAT(ck_format_kernels, CK_SUFFIX) = {CK_FORMAT_KERNELS(CK_ENTRY, CK_VALUE_ENTRY)};
 
 #endif

@@ -171,19 +171,7 @@ WEIGHTED_SUMS(CK(weighted_sums_f32), float, f32)
 WEIGHTED_SUMS(CK(weighted_sums_f16), uint16_t, f16)
 WEIGHTED_SUMS(CK(weighted_sums_i8), int8_t, i8)
 
-static uint16_t half(float x) {
-    union { float f; uint32_t u; } v = { x };
-    uint32_t sign = v.u & 0x80000000u;
-    v.u ^= sign;
-    if (v.f != v.f) return (uint16_t)(sign >> 16 | 0x7E00);
-    if (v.f > 65504.0f) v.f = 65504.0f;
-    if (v.f < 0x1p-14f) {
-        v.f += 0.5f;   // rounds to multiples of 2^-24
-        return (uint16_t)(sign >> 16 | (v.u - 0x3F000000u));
-    }
-    return (uint16_t)(sign >> 16 | (v.u + 0xFFF + ((v.u >> 13) & 1) - 0x38000000u) >> 13);
-}
-static void CK(f32_to_f16)(const float *x, uint16_t *y, size_t n) { for (size_t i = 0; i < n; i++) y[i] = half(x[i]); }
+static void CK(f32_to_f16)(const float *x, uint16_t *y, size_t n) { for (size_t i = 0; i < n; i++) y[i] = ck_half_of(x[i]); }
 
 static float CK(f32_to_i8)(const float *x, int8_t *y, size_t n) {
     float largest = 0;
