@@ -56,8 +56,8 @@ def child_llama(task):
     result = {"open_seconds": time.perf_counter() - start}
 
     def feed(tokens):
-        batch = llama.llama_batch_get_one((llama.llama_token * len(tokens))(*tokens), len(tokens))
-        if llama.llama_decode(context, batch) != 0:
+        ids = (llama.llama_token * len(tokens))(*tokens)  # the batch points to it
+        if llama.llama_decode(context, llama.llama_batch_get_one(ids, len(tokens))) != 0:
             sys.exit("error: llama.cpp cannot decode")
         llama.llama_synchronize(context)
 
@@ -87,8 +87,10 @@ def child_mistral(task):
     """mistral.rs through its Python package; quantises the checkpoint while it loads."""
     import mistralrs
     start = time.perf_counter()
-    which = mistralrs.Which.Multimodal(model_id=task["model"], arch=mistralrs.MultimodalArchitecture.Gemma3n)
-    runner = mistralrs.Runner(which=which, in_situ_quant=task.get("quantization"), num_device_layers=None)
+    quantized = task.get("quantized")
+    which = mistralrs.Which.MultimodalPlain(
+        model_id=task["model"], arch=mistralrs.MultimodalArchitecture.Gemma3n, from_uqff=quantized)
+    runner = mistralrs.Runner(which=which, in_situ_quant=None if quantized else "Q4K", token_source="none", prefix_cache_n=0)
     result = {"open_seconds": time.perf_counter() - start}
 
     def ask(words, count):
@@ -137,21 +139,23 @@ class Bench:
         environment = dict(os.environ, **more)
         return subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
+    def failed(self, engine, outcome):
+        """Skips an engine that ended badly, with the last thing it said; gives whether it did."""
+        if outcome.returncode != 0:
+            self.skip(engine, (outcome.stderr.strip().splitlines() or [f"it ended with {outcome.returncode}."])[-1])
+        return outcome.returncode != 0
+
     def child(self, kind, python, engine, task):
         outcome = self.process([python, __file__, "--child", kind, json.dumps(task)])
-        if outcome.returncode != 0:
-            last = (outcome.stderr.strip().splitlines() or ["no message"])[-1]
-            self.skip(engine, last)
+        if self.failed(engine, outcome):
             return None
         return json.loads(outcome.stdout.strip().splitlines()[-1])
 
-    def ours(self, model, prompts=(), tokens=0, threads=2, extra=(), repetitions=1):
+    def ours(self, model, prompts=(), tokens=0, threads=2, extra=(), repetitions=1, engine="gemma3n"):
         command = [self.a.gemma3n, "bench", model, "-p", ",".join(map(str, prompts)) or "0", "-n", tokens, "-t", threads,
                    "-r", repetitions, "--json", "--context", CONTEXT, *extra]
         outcome = self.process(command)
-        if outcome.returncode != 0:
-            last = (outcome.stderr.strip().splitlines() or ["no message"])[-1]
-            self.skip("gemma3n", last)
+        if self.failed(engine, outcome):
             return None
         report = json.loads(outcome.stdout)
         sample = {"open_seconds": report["open_seconds"], "first_token_seconds": report["first_token"]["seconds_from_open"],
@@ -176,8 +180,7 @@ class Bench:
         sample = {}
         command = [self.a.llama_bench, "-m", model, "-t", threads, "-r", 1, "-o", "json", "-n", tokens, "-p", ",".join(map(str, prompts)) or "0"]
         outcome = self.process(command)
-        if outcome.returncode != 0:
-            self.skip("llama.cpp", (outcome.stderr.strip().splitlines() or ["no message"])[-1])
+        if self.failed("llama.cpp", outcome):
             return None
         for test in json.loads(outcome.stdout):
             sample["decode" if test["n_gen"] else f"prefill {test['n_prompt']}"] = test["avg_ts"]
@@ -195,6 +198,16 @@ class Bench:
                 if sample:
                     self.keep(part, name, sample)
 
+    @staticmethod
+    def warm(*paths):
+        """Reads files once, so that no engine waits for the disk."""
+        for path in paths:
+            for file in ([] if not path else sorted(path.iterdir()) if path.is_dir() else [path]):
+                if file.is_file():
+                    with open(file, "rb", buffering=0) as opened:
+                        while opened.read(1 << 24):
+                            pass
+
     # Parts.
 
     def models(self, packed, gguf):
@@ -204,7 +217,7 @@ class Bench:
     def decode(self):
         self.turn("decode", self.a.rounds, self.models(self.a.packed, self.a.gguf), self.a.gguf, tokens=64)
         if self.a.packed:
-            sample = self.ours(self.a.gguf, tokens=64)
+            sample = self.ours(self.a.gguf, tokens=64, engine="gemma3n, GGUF")
             if sample:
                 self.keep("decode", "gemma3n, GGUF", sample)
 
@@ -233,7 +246,7 @@ class Bench:
                 if not model:
                     continue
                 for extra in ([], ["--memory", budget]):
-                    sample = self.ours(model, prompts=(512,), tokens=48, extra=extra)
+                    sample = self.ours(model, prompts=(512,), tokens=48, extra=extra, engine="bounded" if extra else "unbounded")
                     if sample:
                         self.keep("memory " + name, "bounded" if extra else "unbounded", sample)
 
@@ -251,7 +264,7 @@ class Bench:
         for model, name in ((self.a.checkpoint, "gemma3n"), (self.a.encoders, "gemma3n, 8 bits")):
             if not model:
                 continue
-            sample = self.ours(model, extra=("--image", "--audio"), repetitions=3)
+            sample = self.ours(model, extra=("--image", "--audio"), repetitions=3, engine=name)
             if sample:
                 self.keep("encoders", name, {k: v for k, v in sample.items() if k.startswith(("image", "audio", "G", "int8"))})
         self.transformers("image,audio", "encoders")
@@ -264,8 +277,8 @@ class Bench:
             return self.skip("transformers", "no --checkpoint was given.")
         outcome = self.process([self.a.transformers_python, HERE / "measure_transformers.py", self.a.checkpoint, "--parts", parts, "--json"],
                                OMP_NUM_THREADS="2")
-        if outcome.returncode != 0:
-            return self.skip("transformers", (outcome.stderr.strip().splitlines() or ["no message"])[-1])
+        if self.failed("transformers", outcome):
+            return
         for engine, sample in json.loads(outcome.stdout.strip().splitlines()[-1]).items():
             self.keep(part, engine, sample)
         if part == "transformers":
@@ -275,15 +288,22 @@ class Bench:
 
     def mistral(self):
         if not self.a.mistral:
-            return self.skip("mistral.rs", "no --mistral directory was given (it quantises while it loads and needs 24 GB for E2B).")
-        sample = self.child("mistral", self.a.peers_python, "mistral.rs",
-                            {"model": str(self.a.mistral), "prompts": [128, 512], "tokens": 32, "quantization": "Q4K"})
+            return self.skip("mistral.rs", "no --mistral directory was given (it quantises while it loads, which takes 24 GB and minutes for E2B).")
+        sample = self.child("mistral", self.a.peers_python, "mistral.rs", {
+            "model": str(self.a.mistral), "quantized": self.a.mistral_quantized and str(self.a.mistral_quantized),
+            "prompts": [128, 512], "tokens": 32})
         if sample:
             self.keep("mistral", "mistral.rs", sample)
 
     def run(self, parts):
         for part in parts:
             start = time.time()
+            if part in ("large", "memory"):
+                self.warm(self.a.large, self.a.large_packed)
+            elif part in ("encoders", "transformers"):
+                self.warm(self.a.checkpoint)
+            if part not in ("large", "encoders", "transformers", "mistral"):
+                self.warm(self.a.gguf, self.a.packed)
             getattr(self, part)()
             print(f"{part}: {time.time() - start:.0f} s", file=sys.stderr, flush=True)
 
@@ -407,6 +427,7 @@ def main():
     parser.add_argument("--checkpoint", type=Path, help="a Hugging Face checkpoint with encoders")
     parser.add_argument("--encoders", type=Path, help="the same with encoders in 8 bits, ours only")
     parser.add_argument("--mistral", type=Path, help="a checkpoint for mistral.rs")
+    parser.add_argument("--mistral-quantized", type=Path, help="mistral.rs's own quantised file of it (UQFF), instead of quantising")
     parser.add_argument("--gemma3n", type=Path, default=HERE.parent / ".build/release/gemma3n")
     parser.add_argument("--peers-python", default=sys.executable, help="a Python that has llama_cpp and mistralrs")
     parser.add_argument("--transformers-python", default=sys.executable, help="a Python that has Oracle/requirements.txt")
