@@ -21,11 +21,27 @@ const ck_kernels *ck_kernels_for(ck_isa isa) {
     }
 }
 
+#if defined(__aarch64__)
+static int has_dot_product(void) {
+#if defined(__APPLE__)
+    return 1;
+#elif defined(__linux__)
+    unsigned long getauxval(unsigned long);
+    return (int)(getauxval(16) >> 20 & 1);   // AT_HWCAP, HWCAP_ASIMDDP
+#else
+    return 0;
+#endif
+}
+#endif
+
 const ck_panel_kernels *ck_panel_kernels_for(ck_isa isa) {
     if (!ck_kernels_for(isa)) return 0;
     switch (isa) {
 #if defined(__x86_64__)
-    case CK_ISA_AVX512: return __builtin_cpu_supports("avx512vnni") ? &ck_panel_kernels_avx512 : &ck_panel_kernels_portable;
+    case CK_ISA_AVX2: return &ck_panel_kernels_avx2;
+    case CK_ISA_AVX512: return __builtin_cpu_supports("avx512vnni") ? &ck_panel_kernels_avx512 : &ck_panel_kernels_avx2;
+#elif defined(__aarch64__)
+    case CK_ISA_NEON: return has_dot_product() ? &ck_panel_kernels_neon_dot : &ck_panel_kernels_neon;
 #endif
     default: return &ck_panel_kernels_portable;
     }

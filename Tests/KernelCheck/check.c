@@ -39,6 +39,35 @@ static void compare(const char *what, const ck_isa *isas, int count, uint64_t *h
         }
 }
 
+/// Products of random panels with random tokens. The halves of scales are finite and of a sensible size.
+static void panels(const ck_isa *isas, int count, uint64_t *hash) {
+    enum { COLUMNS = 1024, ROWS = 40, TOKENS = 24 };
+    static _Alignas(64) uint8_t panel[3 * (COLUMNS / 32) * 640];
+    static _Alignas(64) uint8_t activations[TOKENS * COLUMNS * 2];
+    for (int round = 0; round < 160; round++) {
+        const ck_format format = (ck_format)(CK_Q8_0 + round % 8);
+        const size_t step = format >= CK_Q4_K && format <= CK_Q6_K ? 256 : 32, record = ck_panel_record_bytes(format);
+        const size_t k = step * (1 + next() % (COLUMNS / step)), stride = ck_panel_bytes(format, k);
+        const size_t rows = 1 + next() % ROWS, tokens = 1 + next() % TOKENS, first = next() % tokens, some = 1 + next() % (tokens - first);
+        for (size_t at = 0; at < 3 * stride; at += record) {
+            for (size_t i = 0; i < record; i++) panel[at + i] = (uint8_t)(next() >> 5);
+            for (size_t i = 0; i < 32; i++) {
+                const uint16_t scale = (uint16_t)(0x1C00 + (next() & 0x83FF));
+                const float factor = number() / 64;
+                if (format < CK_AFFINE4) memcpy(panel + at + 2 * i, &scale, 2);
+                else memcpy(panel + at + 4 * i, &factor, 4);
+            }
+        }
+        for (int v = 0; v < count; v++) {
+            const ck_panel_kernels *kernel = ck_panel_kernels_for(isas[v]);
+            for (int i = 0; i < OUT; i++) results[v][i] = 7;
+            kernel->quantize_activations(x, 300, k, tokens, 0, tokens, activations);
+            kernel->panel_matmul(format, panel, stride, rows, k, activations, first, some, tokens, results[v], ROWS);
+        }
+        compare("panels", isas, count, hash, 1e-3f);
+    }
+}
+
 int main(void) {
     static const ck_isa all[] = {CK_ISA_PORTABLE, CK_ISA_AVX2, CK_ISA_AVX512, CK_ISA_NEON};
     ck_isa isas[4];
@@ -92,6 +121,7 @@ int main(void) {
         }
         compare("rows", isas, count, &hash, 1e-4f);
     }
+    panels(isas, count, &hash);
     for (int v = 0; v < count; v++) printf("checked: %s\n", ck_isa_name(isas[v]));
     if (count > 1) printf("bits: %016llx\n", (unsigned long long)hash);
     return failures != 0;

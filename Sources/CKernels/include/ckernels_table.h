@@ -136,9 +136,10 @@ extern const ck_panel_kernels ck_panel_kernels_portable;
 extern const ck_format_kernels ck_format_kernels_portable;
 #if defined(__x86_64__)
 extern const ck_kernels ck_kernels_avx2, ck_kernels_avx512;
-extern const ck_panel_kernels ck_panel_kernels_avx512;
+extern const ck_panel_kernels ck_panel_kernels_avx2, ck_panel_kernels_avx512;
 #elif defined(__aarch64__)
 extern const ck_kernels ck_kernels_neon;
+extern const ck_panel_kernels ck_panel_kernels_neon, ck_panel_kernels_neon_dot;
 #elif defined(__wasm_simd128__)
 extern const ck_kernels ck_kernels_simd128;
 #endif

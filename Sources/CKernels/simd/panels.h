@@ -10,7 +10,8 @@
 //   begin(start)               such sums, starting at `start` in every row
 //   dot_(bits, g, s, w, x)     adds to s, row by row, 4 weights w (of `bits` bits) times 4 activations x; g counts the groups since `begin`
 //   finish(s, start)           the sums of a block (or of half a block): vi
-//   TILE_VECTORS, TILE_STEP    register tile of a product with many tokens: vectors of rows (of 16 / W to 32 / W), tokens (a divisor of 12)
+//   TILE_VECTORS, TILE_STEP    register tile of a product with many tokens: vectors of rows (a multiple of 16 / W), tokens (at most 4)
+//   TILE_REGISTERS             1 if there are registers for its float sums besides the integer ones
 //   measure_dots               independent sums that `measure_int8` keeps going
 #include "../include/ckernels_panels.h"
 #include "../portable/panels.h"
@@ -207,6 +208,18 @@ typedef void CK(direct_kernel)(const uint8_t *, size_t, const int8_t *, const ck
 
 // MARK: Many tokens: weights are widened once for a block of tokens
 
+/// Panels side by side in a tile; columns (in blocks of 32), tokens and rows of a cache block.
+#define TILE_PANELS (TILE_VECTORS * W / 16)
+#ifndef BLOCK_COLUMNS
+#define BLOCK_COLUMNS 16
+#endif
+#ifndef BLOCK_TOKENS
+#define BLOCK_TOKENS 192
+#endif
+#ifndef BLOCK_ROWS
+#define BLOCK_ROWS 128
+#endif
+
 /// A block of 16 rows x 32 columns, ready for use.
 typedef struct {
     uint8_t q[512];
@@ -215,6 +228,10 @@ typedef struct {
 
 INLINE void widen(const ck_format format, const uint8_t *record, int j, wide_block *wide) {
     const uint8_t *p = record + CK_RECORD_HEAD(format) + (unsigned)j * CK_BLOCK_WEIGHTS(format);
+    // The next block of columns.
+    const unsigned ahead = BLOCK_COLUMNS / CK_RECORD_BLOCKS(format) * CK_RECORD_BYTES(format);
+    UNROLL for (unsigned i = 0; i < CK_BLOCK_WEIGHTS(format); i += 64) __builtin_prefetch(p + ahead + i, 0, 2);
+    if (j == 0) UNROLL for (unsigned i = 0; i < CK_RECORD_HEAD(format); i += 64) __builtin_prefetch(record + ahead + i, 0, 2);
     UNROLL for (int v = 0; v < V; v++) {
         UNROLL for (int g = 0; g < 8; g++) store_bytes(wide->q + 64 * g + 4 * W * v, group_(CK_BITS(format), p, g, v));
         factors f = factors_(format, record, j, v);
@@ -227,27 +244,18 @@ INLINE void widen(const ck_format format, const uint8_t *record, int j, wide_blo
     }
 }
 
-/// Panels side by side in a tile, columns (in blocks of 32) and tokens of a cache block, panels of a cache block.
-#define TILE_PANELS (TILE_VECTORS * W / 16)
-#ifndef BLOCK_COLUMNS
-#define BLOCK_COLUMNS 16
-#endif
-#ifndef BLOCK_TOKENS
-#define BLOCK_TOKENS 96
-#endif
-#ifndef BLOCK_PANELS
-#define BLOCK_PANELS 2
-#endif
-
 /// The tile: TILE_VECTORS vectors of rows x `tokens`, `blocks` blocks of columns. Float sums continue those in `held`, [token][16 * TILE_PANELS].
 INLINE void tile(const int kind, const int bits, const int multiple, const int tokens, const wide_block *wide, size_t blocks, const int8_t *x,
                  const ck_block_sums *sums, size_t stride, float *held) {
+    vf acc[4][TILE_VECTORS];
+    if (TILE_REGISTERS)
+        UNROLL for (int t = 0; t < tokens; t++) UNROLL for (int v = 0; v < TILE_VECTORS; v++) acc[t][v] = load(held + 16 * TILE_PANELS * t + W * v);
     for (size_t block = 0; block < blocks; block++, x += 32 * stride, sums += stride) {
-        dots s[12][TILE_VECTORS];
-        vi first[12][TILE_VECTORS];
+        dots s[4][TILE_VECTORS];
+        vi first[4][TILE_VECTORS];
         UNROLL for (int half = 0; half < (kind == CK_HALVED ? 2 : 1); half++) {
             const int groups = kind == CK_HALVED ? 4 : 8;
-            int32_t start[12];
+            int32_t start[4];
             UNROLL for (int t = 0; t < tokens; t++) {
                 start[t] = multiple * (kind != CK_HALVED ? sums[t].minus_8_sums : half ? sums[t].minus_8_sums - sums[t].minus_8_sums_0 : sums[t].minus_8_sums_0);
                 UNROLL for (int v = 0; v < TILE_VECTORS; v++) s[t][v] = begin(start[t]);
@@ -280,10 +288,14 @@ INLINE void tile(const int kind, const int bits, const int multiple, const int t
                 UNROLL for (int v = 0; v < TILE_VECTORS; v++) {
                     float *slot = held + 16 * TILE_PANELS * t + W * v;
                     vi sum = finish(s[t][v], start[t]);
-                    store(slot, scaled(kind, kind == CK_HALVED ? first[t][v] : sum, sum, f[v], sums[t].d, sums[t].sum, load(slot)));
+                    vf total = scaled(kind, kind == CK_HALVED ? first[t][v] : sum, sum, f[v], sums[t].d, sums[t].sum, TILE_REGISTERS ? acc[t][v] : load(slot));
+                    if (TILE_REGISTERS) acc[t][v] = total;
+                    else store(slot, total);
                 }
         }
     }
+    if (TILE_REGISTERS)
+        UNROLL for (int t = 0; t < tokens; t++) UNROLL for (int v = 0; v < TILE_VECTORS; v++) store(held + 16 * TILE_PANELS * t + W * v, acc[t][v]);
 }
 
 #define TILE(NAME, KIND, BITS, MULTIPLE, TOKENS)                                                                       \
@@ -293,66 +305,55 @@ INLINE void tile(const int kind, const int bits, const int multiple, const int t
     }
 typedef void CK(tile_kernel)(const wide_block *, size_t, const int8_t *, const ck_block_sums *, size_t, float *);
 
-#if TILE_STEP == 12
-#define TILES(NAME, KIND, BITS, MULTIPLE)                                                                              \
-    TILE(NAME, KIND, BITS, MULTIPLE, 1) TILE(NAME, KIND, BITS, MULTIPLE, 2) TILE(NAME, KIND, BITS, MULTIPLE, 3)        \
-    TILE(NAME, KIND, BITS, MULTIPLE, 4) TILE(NAME, KIND, BITS, MULTIPLE, 6) TILE(NAME, KIND, BITS, MULTIPLE, 8)        \
-    TILE(NAME, KIND, BITS, MULTIPLE, 12)
-#define TILE_NAMES(NAME) {0, CK(tile_##NAME##_1), CK(tile_##NAME##_2), CK(tile_##NAME##_3), CK(tile_##NAME##_4), 0, CK(tile_##NAME##_6), 0, \
-                          CK(tile_##NAME##_8), 0, 0, 0, CK(tile_##NAME##_12)}
-#elif TILE_STEP == 6
-#define TILES(NAME, KIND, BITS, MULTIPLE)                                                                              \
-    TILE(NAME, KIND, BITS, MULTIPLE, 1) TILE(NAME, KIND, BITS, MULTIPLE, 2) TILE(NAME, KIND, BITS, MULTIPLE, 3)        \
-    TILE(NAME, KIND, BITS, MULTIPLE, 4) TILE(NAME, KIND, BITS, MULTIPLE, 6)
-#define TILE_NAMES(NAME) {0, CK(tile_##NAME##_1), CK(tile_##NAME##_2), CK(tile_##NAME##_3), CK(tile_##NAME##_4), 0, CK(tile_##NAME##_6), \
-                          0, 0, 0, 0, 0, 0}
-#elif TILE_STEP == 4
 #define TILES(NAME, KIND, BITS, MULTIPLE)                                                                              \
     TILE(NAME, KIND, BITS, MULTIPLE, 1) TILE(NAME, KIND, BITS, MULTIPLE, 2) TILE(NAME, KIND, BITS, MULTIPLE, 3)        \
     TILE(NAME, KIND, BITS, MULTIPLE, 4)
-#define TILE_NAMES(NAME) {0, CK(tile_##NAME##_1), CK(tile_##NAME##_2), CK(tile_##NAME##_3), CK(tile_##NAME##_4), 0, 0, 0, 0, 0, 0, 0, 0}
-#endif
+#define TILE_NAMES(NAME) {0, CK(tile_##NAME##_1), CK(tile_##NAME##_2), CK(tile_##NAME##_3), CK(tile_##NAME##_4)}
 
+/// Tokens of the next tile from `token` on: at most `left`, and none past the end of its quantised tile.
+INLINE size_t tile_tokens(size_t most, size_t token, size_t left) {
+    size_t rest = CK_TILE_TOKENS - token % CK_TILE_TOKENS, n = left < rest ? left : rest;
+    return n < most ? n : most;
+}
+
+/// Blocks of rows, of tokens, of columns; float sums are held between blocks of columns, in the order [tile of rows][token][row].
 INLINE void blocked(const ck_format format, CK(tile_kernel) *const *tiles, const uint8_t *w, size_t panel_stride, size_t rows, size_t k,
                     const void *activations, size_t first_token, size_t count, size_t tokens, float *y, size_t y_stride) {
-    wide_block wide[BLOCK_PANELS * BLOCK_COLUMNS];
-    float held[BLOCK_TOKENS * 16 * BLOCK_PANELS] __attribute__((aligned(64)));
+    enum { TILE_ROWS = 16 * TILE_PANELS };
+    wide_block wide[TILE_PANELS * BLOCK_COLUMNS];
+    float held[BLOCK_ROWS * BLOCK_TOKENS] __attribute__((aligned(64)));
     const size_t n = CK_RECORD_BLOCKS(format);
-    for (size_t r = 0; r < rows; r += 16 * BLOCK_PANELS) {
-        const size_t panels = (rows - r + 15) / 16 < BLOCK_PANELS ? (rows - r + 15) / 16 : BLOCK_PANELS;
-        // The missing half of a tile.
-        if (panels % TILE_PANELS) __builtin_memset(wide + panels * BLOCK_COLUMNS, 0, BLOCK_COLUMNS * sizeof *wide);
+    for (size_t r = 0; r < rows; r += BLOCK_ROWS) {
+        const size_t r_end = rows - r < BLOCK_ROWS ? rows : r + BLOCK_ROWS;
         for (size_t t = 0, m; t < count; t += m) {
             m = count - t < BLOCK_TOKENS ? count - t : BLOCK_TOKENS;
-            __builtin_memset(held, 0, m * 16 * BLOCK_PANELS * sizeof(float));
+            __builtin_memset(held, 0, (r_end - r + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS * m * sizeof(float));
             for (size_t block = 0; block < k / 32; block += BLOCK_COLUMNS) {
                 const size_t columns = k / 32 - block < BLOCK_COLUMNS ? k / 32 - block : BLOCK_COLUMNS;
-                for (size_t panel = 0; panel < panels; panel++)
-                    for (size_t j = 0; j < columns; j++)
-                        widen(format, w + (r / 16 + panel) * panel_stride + (block + j) / n * CK_RECORD_BYTES(format),
-                              (int)((block + j) % n), wide + panel * BLOCK_COLUMNS + j);
                 float *slot = held;
-                for (size_t i = t, step; i < t + m; i += step) {
-                    const size_t token = first_token + i, rest = CK_TILE_TOKENS - token % CK_TILE_TOKENS;
-                    step = t + m - i < rest ? t + m - i : rest;
-                    if (step > TILE_STEP) step = TILE_STEP;
-                    while (!tiles[step]) step--;
-                    for (size_t panel = 0; panel < panels; panel += TILE_PANELS, slot += step * 16 * TILE_PANELS)
-                        tiles[step](wide + panel * BLOCK_COLUMNS, columns, ck_activation_block(activations, token, tokens, k, block),
+                for (size_t rr = r; rr < r_end; rr += TILE_ROWS) {
+                    for (size_t panel = 0; panel < TILE_PANELS; panel++) {
+                        // Rows past the end repeat the first panel: their sums are not stored.
+                        const uint8_t *from = w + (rr / 16 + (rr + 16 * panel < r_end ? panel : 0)) * panel_stride;
+                        for (size_t j = 0; j < columns; j++)
+                            widen(format, from + (block + j) / n * CK_RECORD_BYTES(format), (int)((block + j) % n),
+                                  wide + panel * BLOCK_COLUMNS + j);
+                    }
+                    for (size_t i = t, step; i < t + m; i += step, slot += step * TILE_ROWS) {
+                        const size_t token = first_token + i;
+                        step = tile_tokens(TILE_STEP, token, t + m - i);
+                        tiles[step](wide, columns, ck_activation_block(activations, token, tokens, k, block),
                                     ck_activation_sums(activations, token, tokens, k, block), ck_activation_stride(token, tokens), slot);
+                    }
                 }
             }
             const float *slot = held;
-            for (size_t i = t, step; i < t + m; i += step) {
-                const size_t token = first_token + i, rest = CK_TILE_TOKENS - token % CK_TILE_TOKENS;
-                step = t + m - i < rest ? t + m - i : rest;
-                if (step > TILE_STEP) step = TILE_STEP;
-                while (!tiles[step]) step--;
-                for (size_t panel = 0; panel < panels; panel += TILE_PANELS)
-                    for (size_t j = 0; j < step; j++, slot += 16 * TILE_PANELS) {
-                        const size_t row = r + 16 * panel, lanes = rows - row < 16 * TILE_PANELS ? rows - row : 16 * TILE_PANELS;
-                        __builtin_memcpy(y + (i + j) * y_stride + row, slot, lanes * sizeof(float));
-                    }
+            for (size_t rr = r; rr < r_end; rr += TILE_ROWS) {
+                const size_t lanes = r_end - rr < TILE_ROWS ? r_end - rr : TILE_ROWS;
+                for (size_t i = t; i < t + m; i++, slot += TILE_ROWS) {
+                    if (lanes == TILE_ROWS) __builtin_memcpy(y + i * y_stride + rr, slot, TILE_ROWS * sizeof(float));
+                    else __builtin_memcpy(y + i * y_stride + rr, slot, lanes * sizeof(float));
+                }
             }
         }
     }
@@ -360,7 +361,7 @@ INLINE void blocked(const ck_format format, CK(tile_kernel) *const *tiles, const
 
 /// Tokens up to which weights are used without widening them first.
 #ifndef FEW_TOKENS
-#define FEW_TOKENS 8
+#define FEW_TOKENS 64
 #endif
 
 #define PRODUCT(FORMAT)                                                                                                \
@@ -379,9 +380,8 @@ static void few(CK(direct_kernel) *const *kernels, const uint8_t *w, size_t pane
                 size_t first_token, size_t count, size_t tokens, float *y, size_t y_stride) {
     for (size_t r = 0; r < rows; r += 16, w += panel_stride)
         for (size_t t = 0, step; t < count; t += step) {
-            const size_t token = first_token + t, rest = CK_TILE_TOKENS - token % CK_TILE_TOKENS;
-            step = count - t < rest ? count - t : rest;
-            if (step > DIRECT_TOKENS) step = DIRECT_TOKENS;
+            const size_t token = first_token + t;
+            step = tile_tokens(DIRECT_TOKENS, token, count - t);
             const int8_t *x = ck_activation_block(activations, token, tokens, k, 0);
             const ck_block_sums *sums = ck_activation_sums(activations, token, tokens, k, 0);
             const size_t stride = ck_activation_stride(token, tokens);
