@@ -303,4 +303,41 @@ struct QuantizedRow {
             }
         }
     }
+
+    /// More rows, tokens and columns than any block of the products for many tokens: the bits of one token at a time.
+    @Test("many tokens have the bits of each alone", arguments: KernelVersion.all, BlockRows.formats)
+    func manyTokens(version: KernelVersion, format: ck_format) {
+        let table = PanelTests.table(version)
+        let columns = BlockRows.isSuper(format) ? 1280 : 1056, rows = 149, tokens = 215
+        let w = BlockRows(format, rows: rows, columns: columns, seed: 25)
+        let panels = w.panels(), stride = ck_panel_bytes(format, columns)
+        defer { panels.deallocate() }
+        var numbers = Numbers(26)
+        let x = numbers.floats(tokens * columns, 2)
+        let activations = PanelTests.quantize(version, x, k: columns, stride: columns, tokens: tokens)
+        defer { activations.deallocate() }
+        var alone = [Float](repeating: 0, count: tokens * rows)
+        alone.withUnsafeMutableBufferPointer { alone in
+            for t in 0..<tokens {
+                table.panel_matmul(format, panels.baseAddress!, stride, rows, columns, activations.baseAddress!, t, 1, tokens, alone.baseAddress! + t * rows, rows)
+            }
+        }
+        for (first, count) in [(0, tokens), (7, 193), (2, 65), (100, 100), (11, 1)] {
+            var y = [Float](repeating: canary, count: count * (rows + 2))
+            table.panel_matmul(format, panels.baseAddress!, stride, rows, columns, activations.baseAddress!, first, count, tokens, &y, rows + 2)
+            for t in 0..<count {
+                let same = (0..<rows).allSatisfy { y[t * (rows + 2) + $0].bitPattern == alone[(first + t) * rows + $0].bitPattern }
+                #expect(same, "token \(first + t) of \(count)")
+                #expect(y[t * (rows + 2) + rows] == canary && y[t * (rows + 2) + rows + 1] == canary)
+            }
+        }
+    }
+
+    @Test("the arithmetic limit counts operations", arguments: KernelVersion.all)
+    func limit(version: KernelVersion) {
+        var one = 0.0, two = 0.0
+        _ = PanelTests.table(version).measure_int8(1000, &one)
+        _ = PanelTests.table(version).measure_int8(2000, &two)
+        #expect(one > 0 && two == 2 * one)
+    }
 }
