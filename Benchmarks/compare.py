@@ -7,6 +7,7 @@
 Parts: decode, prefill, threads1, busy, memory, large (another GGUF file, such as E4B), encoders (image and audio against
 transformers; needs --checkpoint), transformers (its text model; needs --checkpoint), mistral (needs --mistral DIR). Every sample
 is kept in the results file, so parts may be measured in several runs; the report shows the medians of all samples and their ratios.
+Delete the file to begin anew.
 Engines that are not installed are skipped with a sentence. A whole run takes about ten minutes for E2B.
 """
 import argparse
@@ -337,7 +338,14 @@ class Report:
         return theirs / ours if inverse else ours / theirs
 
     def text(self):
-        lines = [f"Measured {time.strftime('%Y-%m-%d')} on {self.results.get('machine', '')}; medians, engines in turn.", ""]
+        days = sorted({sample["time"][:10] for sample in self.results["samples"]}) or ["never"]
+        limits = []
+        for figure in ("GB/s", "GFLOP/s", "int8 GOP/s"):
+            values = [s[figure] for s in self.results["samples"] if figure in s and s["part"] not in ("threads1", "busy")]
+            if values:
+                limits.append(f"{statistics.median(values):.0f} {figure}")
+        lines = [f"Measured {' and '.join(dict.fromkeys([days[0], days[-1]]))} on {self.results.get('machine', '')}, 2 threads unless said; medians, engines in",
+                 f"turn. Limits around ours: {', '.join(limits) or 'not measured'}.", ""]
         lines += self.table()
         lines += ["", *self.targets()]
         return "\n".join(lines) + "\n"
@@ -437,7 +445,8 @@ def main():
     parser.add_argument("--only", default=",".join(PARTS), help="parts to measure now")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--results", type=Path, default=Path("compare.json"))
-    parser.add_argument("--report", type=Path, help="where the tables go besides standard output")
+    parser.add_argument("--report", type=Path, help="where the tables go besides standard output: a file of their own, or one that "
+                        "holds the lines <!-- compare begin --> and <!-- compare end -->, between which they go")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
@@ -459,6 +468,10 @@ def main():
     text = Report(bench.results).text()
     print(text, end="")
     if arguments.report:
+        begin, end = "<!-- compare begin -->\n", "<!-- compare end -->\n"
+        old = arguments.report.read_text() if arguments.report.exists() else ""
+        if begin in old and end in old:
+            text = old[:old.index(begin)] + begin + "\n" + text + "\n" + old[old.index(end):]
         arguments.report.write_text(text)
 
 

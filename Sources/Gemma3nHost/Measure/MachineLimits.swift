@@ -26,7 +26,7 @@ public struct MachineLimits: Sendable, Equatable {
     public static func measure(_ parallelism: Parallelism, byteCount: Int = 512 << 20, rounds: Int = 5) -> MachineLimits {
         let clock = ContinuousClock()
         let threads = parallelism.threadCount
-        func bestSeconds(_ body: () -> Void) -> Double {
+        func bestSeconds(_ rounds: Int = rounds, _ body: () -> Void) -> Double {
             (0..<max(1, rounds)).map { _ in seconds(clock.measure(body)) }.min() ?? 1
         }
 
@@ -41,11 +41,11 @@ public struct MachineLimits: Sendable, Equatable {
             parallelism.forEach(pieces) { _ = ck_measure_read(bytes + $0 * piece, piece) }
         }
 
-        // Tasks of a millisecond or less, several for each thread.
+        // Tasks of a millisecond or less, several for each thread, and more rounds: they are short.
         var (operations, operations8) = (0.0, 0.0)
         _ = ck_measure_fma(1000, &operations)
         let (tasks, steps) = (8 * threads, 200_000)
-        let fmaSeconds = bestSeconds {
+        let fmaSeconds = bestSeconds(3 * rounds) {
             parallelism.forEach(tasks) { _ in
                 var ignored = 0.0
                 _ = ck_measure_fma(steps, &ignored)
@@ -57,7 +57,7 @@ public struct MachineLimits: Sendable, Equatable {
         let probeSeconds = bestSeconds { _ = ck_measure_int8(probe, &operations8) }
         if operations8 > 0 {
             let steps = max(1, Int(min(1e9, Double(probe) * 1e-3 / max(probeSeconds, 1e-9))))
-            let int8Seconds = bestSeconds {
+            let int8Seconds = bestSeconds(3 * rounds) {
                 parallelism.forEach(tasks) { _ in
                     var ignored = 0.0
                     _ = ck_measure_int8(steps, &ignored)
