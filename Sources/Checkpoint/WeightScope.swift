@@ -79,15 +79,15 @@ public struct WeightScope {
     /// A vector, decoded to float32.
     public func vector(count: Int, reason: String = "") throws(CheckpointError) -> Vector {
         let stored = try tensor(shape: [count], reason: reason)
-        return Vector(decoding: stored.region.bytes.baseAddress! + stored.offset, format: stored.format, count: count)
+        return Vector(stored.decoded())
     }
 }
 
 extension StoredTensor {
     /// The elements seen as a matrix, sharing the bytes.
-    /// - Precondition: `rows * columns == elementCount`.
+    /// - Precondition: `rows * columns == elementCount`, and columns are whole blocks.
     public func matrix(rows: Int, columns: Int) -> Matrix {
         precondition(rows * columns == elementCount, "'\(name)' \(shape) seen as \(rows) x \(columns)")
-        return Matrix(region: region, offset: offset, rows: rows, columns: columns, format: format)
+        return Matrix(region: region, offset: offset, rows: rows, columns: columns, format: format, layout: layout)
     }
 }

@@ -34,19 +34,25 @@ public final class Gemma3nModel: Sendable {
     ///
     /// - Parameters:
     ///   - modalities: What to read besides text; parts left out cost no memory.
+    ///   - prepare: How quantised weights are brought into the kernels' order.
     ///   - open: The bytes of a file of the checkpoint by name, nil if there is none.
     /// - Throws: What `open` throws, and every error of configuration, tokenizer and weights, naming key, tensor and file.
     public convenience init(
-        modalities: Modalities = .all, open: (_ name: String) throws(CheckpointError) -> ByteRegion?
+        modalities: Modalities = .all, prepare: WeightPreparation = WeightPreparation(),
+        open: (_ name: String) throws(CheckpointError) -> ByteRegion?
     ) throws(CheckpointError) {
-        try self.init(ModelSource(open: open), modalities: modalities)
+        try self.init(ModelSource(open: open), modalities: modalities, prepare: prepare)
     }
 
     /// Opens a checkpoint, in whatever container it lies.
     ///
-    /// - Parameter modalities: What to read besides text; parts left out cost no memory.
+    /// - Parameters:
+    ///   - modalities: What to read besides text; parts left out cost no memory.
+    ///   - prepare: How quantised weights are brought into the kernels' order.
     /// - Throws: Every error of the weights, naming tensor and file.
-    public init(_ source: ModelSource, modalities: Modalities = .all) throws(CheckpointError) {
+    public init(
+        _ source: ModelSource, modalities: Modalities = .all, prepare: WeightPreparation = WeightPreparation()
+    ) throws(CheckpointError) {
         let c = source.configuration
         configuration = c
         generationConfiguration = source.generationConfiguration
@@ -57,8 +63,8 @@ public final class Gemma3nModel: Sendable {
         let root = store.root
         let base = root["model"]
         switch c.layout {
-        case .multimodal: text = try TextModel(base["language_model"], head: root["lm_head"], c.text)
-        case .textOnly: text = try TextModel(base, head: root["lm_head"], c.text)
+        case .multimodal: text = try TextModel(base["language_model"], head: root["lm_head"], c.text, prepare)
+        case .textOnly: text = try TextModel(base, head: root["lm_head"], c.text, prepare)
         }
 
         if modalities.contains(.image), let vision = c.vision, base["vision_tower"].exists {

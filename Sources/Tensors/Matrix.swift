@@ -1,23 +1,36 @@
 internal import CKernels
 
-/// A weight matrix `[rows, columns]`, row-major: a small value over shared immutable bytes.
+/// A weight matrix `[rows, columns]`: a small value over shared immutable bytes.
 ///
 /// `y = W x` maps `columns` inputs to `rows` outputs. Views (`rows(_:)`, `columns(_:)`) share the bytes.
+///
+/// A product with a plain matrix (`f32`, `f16`, `bf16`) is computed in float32; one with a quantised matrix in integers, its inputs
+/// quantised to 8 bits in blocks of 32 (`ckernels_panels.h` defines the sums). In layout `units` inputs stay float32 and an output
+/// is the sum of its inputs' contributions in ascending order.
 public struct Matrix: Sendable {
     public let rows: Int
     public let columns: Int
     public let format: ElementFormat
-    /// Elements from one row to the next.
-    package let rowStride: Int
+    public let layout: MatrixLayout
+    /// Bytes from one row, or one panel of 16 rows, to the next.
+    package let stride: Int
     package let region: ByteRegion
     package let offset: Int
     package var base: UnsafeRawPointer { region.bytes.baseAddress.unsafelyUnwrapped + offset }
 
-    /// - Precondition: `region` holds `rows * columns` elements of `format` from `offset` on.
-    public init(region: ByteRegion, offset: Int, rows: Int, columns: Int, format: ElementFormat) {
-        precondition(offset >= 0 && rows >= 0 && columns >= 0, "negative matrix geometry")
-        precondition(offset + rows * columns * format.byteCount <= region.count, "matrix lies outside its bytes")
-        self.init(region: region, at: offset, rows: rows, columns: columns, rowStride: columns, format: format)
+    /// - Precondition: `region` holds such a matrix from `offset` on, and `columns` are a multiple of the format's block length.
+    public init(region: ByteRegion, offset: Int, rows: Int, columns: Int, format: ElementFormat, layout: MatrixLayout = .rows) {
+        guard let size = layout.byteCount(format, rows: rows, columns: columns) else {
+            preconditionFailure("no matrix \(rows) x \(columns) of \(format.name) in \(layout.name)")
+        }
+        precondition(offset >= 0 && offset + size <= region.count, "matrix lies outside its bytes")
+        let stride =
+            switch layout {
+            case .rows: format.byteCount(of: columns)
+            case .panels: ck_panel_bytes(format.kernel, columns)
+            case .units: size
+            }
+        self.init(region: region, at: offset, rows: rows, columns: columns, stride: stride, format: format, layout: layout)
     }
 
     /// A float32 matrix of its own memory.
@@ -29,39 +42,70 @@ public struct Matrix: Sendable {
         self.init(region: region, offset: 0, rows: rows, columns: columns, format: .f32)
     }
 
-    private init(region: ByteRegion, at offset: Int, rows: Int, columns: Int, rowStride: Int, format: ElementFormat) {
+    private init(
+        region: ByteRegion, at offset: Int, rows: Int, columns: Int, stride: Int, format: ElementFormat, layout: MatrixLayout
+    ) {
         self.region = region
         self.offset = offset
         self.rows = rows
         self.columns = columns
-        self.rowStride = rowStride
+        self.stride = stride
         self.format = format
+        self.layout = layout
     }
 
-    /// The rows in `range`, sharing the bytes.
+    /// The rows in `range`, sharing the bytes. Panels can be cut at multiples of 16, `units` not at all.
     public func rows(_ range: Range<Int>) -> Matrix {
         precondition(range.lowerBound >= 0 && range.upperBound <= rows, "rows \(range) of \(rows)")
+        precondition(canBeCut(atRow: range.lowerBound), "row \(range.lowerBound) does not begin a panel")
+        let first = layout == .panels ? range.lowerBound / 16 : range.lowerBound
         return Matrix(
-            region: region, at: offset + range.lowerBound * rowStride * format.byteCount, rows: range.count, columns: columns,
-            rowStride: rowStride, format: format)
+            region: region, at: offset + first * stride, rows: range.count, columns: columns, stride: stride, format: format, layout: layout)
     }
 
-    /// The columns in `range`, sharing the bytes.
+    /// Whether a view may begin with row `row`.
+    public func canBeCut(atRow row: Int) -> Bool {
+        switch layout {
+        case .rows: true
+        case .panels: row % 16 == 0
+        case .units: row == 0
+        }
+    }
+
+    /// The columns in `range`, sharing the bytes. Block formats are cut at multiples of the block length, `units` not at all.
     public func columns(_ range: Range<Int>) -> Matrix {
         precondition(range.lowerBound >= 0 && range.upperBound <= columns, "columns \(range) of \(columns)")
+        let block = layout == .panels ? ck_panel_record_columns(format.kernel) : format.blockLength
+        precondition(layout != .units || range == 0..<columns, "units are not cut by columns")
+        precondition(range.lowerBound % block == 0 && range.count % format.blockLength == 0, "columns \(range) cut a block of \(block)")
+        let first =
+            layout == .panels
+            ? range.lowerBound / block * ck_panel_record_bytes(format.kernel) : format.byteCount(of: range.lowerBound)
         return Matrix(
-            region: region, at: offset + range.lowerBound * format.byteCount, rows: rows, columns: range.count, rowStride: rowStride,
-            format: format)
+            region: region, at: offset + first, rows: rows, columns: range.count, stride: stride, format: format, layout: layout)
     }
 
     /// Bytes of weights that one product reads.
-    public var byteCount: Int { rows * columns * format.byteCount }
+    public var byteCount: Int { layout.byteCount(format, rows: rows, columns: columns) ?? 0 }
+
+    /// Decodes `range` of row `index` to float32: its values into `y`.
+    package func decodeRow(_ index: Int, columns range: Range<Int>, into y: UnsafeMutablePointer<Float>) {
+        precondition(index >= 0 && index < rows, "row \(index) of \(rows)")
+        precondition(range.lowerBound >= 0 && range.upperBound <= columns, "columns \(range) of \(columns)")
+        switch layout {
+        case .rows:
+            if format.isQuantized {
+                ck_dequantize(format.kernel, base + index * stride, range.lowerBound, range.count, y)
+            } else {
+                decodeElements(base + index * stride + format.byteCount(of: range.lowerBound), format: format, into: y, count: range.count)
+            }
+        case .panels: ck_panel_dequantize(format.kernel, base + index / 16 * stride, index % 16, range.lowerBound, range.count, y)
+        case .units: ck_units_dequantize(format.kernel, base, rows, index, range.lowerBound, range.count, y)
+        }
+    }
 
     /// Decodes row `index` to float32: `columns` values into `y`.
-    package func decodeRow(_ index: Int, into y: UnsafeMutablePointer<Float>) {
-        precondition(index >= 0 && index < rows, "row \(index) of \(rows)")
-        decodeElements(base + index * rowStride * format.byteCount, format: format, into: y, count: columns)
-    }
+    package func decodeRow(_ index: Int, into y: UnsafeMutablePointer<Float>) { decodeRow(index, columns: 0..<columns, into: y) }
 
     /// The whole matrix as float32, row by row.
     public func decoded() -> [Float] {

@@ -31,11 +31,12 @@ public final class Vector {
 // Written once in init.
 extension Vector: @unchecked Sendable {}
 
-/// Decodes `count` elements of a stored tensor to float32. `bytes` may be unaligned.
+/// Decodes `count` elements of a stored tensor to float32: of a row, in the block formats. `bytes` may be unaligned.
 package func decodeElements(_ bytes: UnsafeRawPointer, format: ElementFormat, into y: UnsafeMutablePointer<Float>, count: Int) {
     switch format {
     case .f32: UnsafeMutableRawPointer(y).copyMemory(from: bytes, byteCount: count * 4)
     case .f16: ck_f16_to_f32(bytes.assumingMemoryBound(to: UInt16.self), y, count)
     case .bf16: ck_bf16_to_f32(bytes.assumingMemoryBound(to: UInt16.self), y, count)
+    default: ck_dequantize(format.kernel, bytes, 0, count, y)
     }
 }

@@ -103,7 +103,7 @@ import Testing
         #expect(
             throws: CheckpointError(
                 .unsupportedFormat, file: "m.safetensors",
-                "tensor 'a' has element type 'F8_E4M3'; this version reads F32, F16 and BF16. Convert the checkpoint to one of them.")
+                "tensor 'a' has element type 'F8_E4M3'; this version reads F32, F16, BF16 and those of checkpoints packed by gemma3n convert. Convert the checkpoint to one of them.")
         ) { try open(file(header, data: 4)) }
     }
 

@@ -26,6 +26,7 @@ import Tensors
                 case .f16:
                     bits.append(Float16(value).bitPattern)
                     values.append(Float(Float16(value)))
+                default: Issue.record("\(format.name) is no plain format")
                 }
             }
         }
@@ -39,6 +40,7 @@ import Tensors
             case .f32: f32.withUnsafeBufferPointer { table.matmul_f32($0.baseAddress! + offset, stride, rows, k, x, xStride, tokens, y, yStride) }
             case .f16: bits.withUnsafeBufferPointer { table.matmul_f16($0.baseAddress! + offset, stride, rows, k, x, xStride, tokens, y, yStride) }
             case .bf16: bits.withUnsafeBufferPointer { table.matmul_bf16($0.baseAddress! + offset, stride, rows, k, x, xStride, tokens, y, yStride) }
+            default: Issue.record("\(format.name) is no plain format")
             }
         }
     }

@@ -124,6 +124,8 @@ void ck_add_f32(const float *x, float *y, size_t n);
 void ck_gelu_f32(const float *x, float *y, size_t n);
 /// y = gelu_tanh(g) * u   (y may be g or u)
 void ck_gelu_multiply_f32(const float *g, const float *u, float *y, size_t n);
+/// The elements above `cutoff`, in order: their indices and values; gives their number. Both have room for n.
+size_t ck_compact_above_f32(const float *x, float cutoff, size_t n, int32_t *indices, float *values);
 /// y = gelu_tanh(max(0, g - cutoff)) * u   (statistical sparsity)
 void ck_gelu_cutoff_multiply_f32(const float *g, float cutoff, const float *u, float *y, size_t n);
 /// y = x * sigmoid(x)

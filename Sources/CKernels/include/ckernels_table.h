@@ -73,6 +73,8 @@
     FUNCTION(scale_f32, (float a, const float *x, float *y, size_t n), (a, x, y, n))                                   \
     FUNCTION(multiply_f32, (const float *a, const float *x, float *y, size_t n), (a, x, y, n))                         \
     FUNCTION(add_f32, (const float *x, float *y, size_t n), (x, y, n))                                                 \
+    VALUE(size_t, compact_above_f32, (const float *x, float cutoff, size_t n, int32_t *indices, float *values),        \
+          (x, cutoff, n, indices, values))                                                                             \
     FUNCTION(gelu_f32, (const float *x, float *y, size_t n), (x, y, n))                                                \
     FUNCTION(gelu_multiply_f32, (const float *g, const float *u, float *y, size_t n), (g, u, y, n))                    \
     FUNCTION(gelu_cutoff_multiply_f32, (const float *g, float cutoff, const float *u, float *y, size_t n),             \

@@ -100,6 +100,15 @@ static void CK(add_f32)(const float *x, float *y, size_t n) { for (size_t i = 0;
 static inline float gelu(float x) { return 0.5f * x * (1.0f + __builtin_tanhf(0.7978845608028654f * (x + 0.044715f * x * x * x))); }
 static inline float sigmoid(float x) { return 1.0f / (1.0f + __builtin_expf(-x)); }
 
+static size_t CK(compact_above_f32)(const float *x, float cutoff, size_t n, int32_t *indices, float *values) {
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!(x[i] > cutoff)) continue;
+        indices[count] = (int32_t)i;
+        values[count++] = x[i];
+    }
+    return count;
+}
 static void CK(gelu_f32)(const float *x, float *y, size_t n) { for (size_t i = 0; i < n; i++) y[i] = gelu(x[i]); }
 static void CK(gelu_multiply_f32)(const float *g, const float *u, float *y, size_t n) { for (size_t i = 0; i < n; i++) y[i] = gelu(g[i]) * u[i]; }
 static void CK(gelu_cutoff_multiply_f32)(const float *g, float cutoff, const float *u, float *y, size_t n) {

@@ -7,6 +7,7 @@
 //   load_part(p, n), store_part(p, v, n)            the first n < W lanes; missing lanes load as 0
 //   load_f16(p), load_bf16(p)                       W elements widened to float32
 //   TILE_ROWS, TILE_TOKENS        register tile of a matrix product: TILE_ROWS * TILE_TOKENS * 16 / W accumulators
+//   COMPACT_BLOCK                 if it has one: keeps the lanes of a vector above a cutoff, with their indices; gives their number
 //   WIDEN_BLOCKS                  1 if 16-bit weights are widened once for a block of tokens (where widening is dear)
 //
 // A reduction always has 16 partial sums, held in V = 16 / W vectors, so every instruction set adds in the same order.
@@ -160,6 +161,19 @@ static void CK(f16_to_f32)(const uint16_t *x, float *y, size_t n) {
 }
 static void CK(bf16_to_f32)(const uint16_t *x, float *y, size_t n) {
     EACH(n, vf v = rest == W ? load_bf16(x + i) : load_bf16_part(x + i, rest); PUT(y, v););
+}
+
+static size_t CK(compact_above_f32)(const float *x, float cutoff, size_t n, int32_t *indices, float *values) {
+    size_t count = 0, i = 0;
+#ifdef COMPACT_BLOCK
+    for (; i + W <= n; i += W) count += COMPACT_BLOCK(x + i, cutoff, (int32_t)i, indices + count, values + count, n - count);
+#endif
+    for (; i < n; i++) {
+        indices[count] = (int32_t)i;
+        values[count] = x[i];
+        count += x[i] > cutoff;
+    }
+    return count;
 }
 
 // MARK: Matrix products

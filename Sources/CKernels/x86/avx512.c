@@ -20,6 +20,19 @@ PRIMITIVE vf load_bf16(const void *p) {
     return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(p)), 16);
 }
 
+// Stores whole vectors where there is room: masked stores of compressed lanes are slow.
+PRIMITIVE unsigned long compact_block(const float *x, float cutoff, int i, int *indices, float *values, unsigned long room) {
+    __m512 v = _mm512_loadu_ps(x);
+    __mmask16 above = _mm512_cmp_ps_mask(v, _mm512_set1_ps(cutoff), _CMP_GT_OQ);
+    __m512i at = _mm512_add_epi32(_mm512_set1_epi32(i), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    unsigned long count = (unsigned long)__builtin_popcount(above);
+    __mmask16 kept = first_lanes(room >= 16 ? 16 : room);
+    _mm512_mask_storeu_epi32(indices, kept, _mm512_maskz_compress_epi32(above, at));
+    _mm512_mask_storeu_ps(values, kept, _mm512_maskz_compress_ps(above, v));
+    return count;
+}
+#define COMPACT_BLOCK compact_block
+
 #include "../simd/kernels.h"
 #pragma clang attribute pop
 #endif

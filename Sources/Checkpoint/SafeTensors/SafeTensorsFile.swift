@@ -183,17 +183,15 @@ private struct HeaderReader {
             guard let size = dimension.int, size >= 0 else { throw malformed("tensor '\(name)' has a shape that is no list of sizes.") }
             shape.append(size)
         }
-        let format = ElementFormat(name: type)
-        guard let elementSize = format?.byteCount ?? OtherTensor.byteCount(ofFormat: type) else {
+        let stored = Self.storage(type)
+        guard stored != nil || OtherTensor.byteCount(ofFormat: type) != nil else {
             throw CheckpointError(
                 .unsupportedFormat, file: file,
-                "tensor '\(name)' has element type '\(type)'; this version reads F32, F16 and BF16. Convert the checkpoint to one of them.")
+                "tensor '\(name)' has element type '\(type)'; this version reads F32, F16, BF16 and those of checkpoints packed by gemma3n convert. Convert the checkpoint to one of them.")
         }
-        var size = 1
-        for factor in shape + [elementSize] {
-            let (product, overflow) = size.multipliedReportingOverflow(by: factor)
-            guard !overflow else { throw malformed("tensor '\(name)' has shape \(shape), larger than any file.") }
-            size = product
+        guard let size = stored.map({ Self.byteCount($0.format, $0.layout, shape) }) ?? Self.byteCount(type, shape) else {
+            let fits = Self.product(shape + [8]) != nil
+            throw malformed("tensor '\(name)' has shape \(shape), \(fits ? "whose rows are no whole blocks of \(type)" : "larger than any file").")
         }
         guard offsets.count == 2, let begin = offsets[0].int, let end = offsets[1].int, begin >= 0, begin <= end else {
             throw malformed("tensor '\(name)' has data_offsets that are not a begin and an end.")
@@ -207,11 +205,45 @@ private struct HeaderReader {
             throw malformed("tensor '\(name)' has \(end - begin) bytes, expected \(size) for shape \(shape) of \(type).")
         }
         let range = (dataStart + begin)..<(dataStart + end)
-        if let format {
-            tensors.append(StoredTensor(name: name, format: format, shape: shape, file: file, region: region, offset: range.lowerBound))
+        if let stored {
+            tensors.append(
+                StoredTensor(
+                    name: name, format: stored.format, layout: stored.layout, shape: shape, file: file, region: region,
+                    offset: range.lowerBound))
         } else {
             others.append(OtherTensor(name: name, format: type, shape: shape, region: region, range: range))
         }
         return Extent(name: name, begin: begin, end: end)
+    }
+
+    /// The format and layout an element type stands for: `F32`, `Q4_0`, `Q4_0.panels`, …
+    private static func storage(_ type: String) -> (format: ElementFormat, layout: MatrixLayout)? {
+        let parts = type.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        guard let first = parts.first, parts.count <= 2, let format = ElementFormat(name: String(Substring(first))) else { return nil }
+        if parts.count == 1 { return (format, .rows) }
+        let name = String(Substring(parts[1]))
+        guard let layout = MatrixLayout.allCases.first(where: { $0.name == name }), layout != .rows else { return nil }
+        return (format, layout)
+    }
+
+    /// Bytes of a tensor of the model's formats; nil if there can be no such tensor.
+    private static func byteCount(_ format: ElementFormat, _ layout: MatrixLayout, _ shape: [Int]) -> Int? {
+        guard format.isQuantized || layout != .rows else { return product(shape + [format.blockByteCount]) }
+        guard let columns = shape.last, layout == .rows || shape.count == 2, let rows = product(shape.dropLast()) else { return nil }
+        return layout.byteCount(format, rows: rows, columns: columns)
+    }
+
+    private static func byteCount(_ type: String, _ shape: [Int]) -> Int? {
+        OtherTensor.byteCount(ofFormat: type).flatMap { product(shape + [$0]) }
+    }
+
+    private static func product(_ factors: some Sequence<Int>) -> Int? {
+        var result = 1
+        for factor in factors {
+            let (product, overflow) = result.multipliedReportingOverflow(by: factor)
+            if overflow { return nil }
+            result = product
+        }
+        return result
     }
 }

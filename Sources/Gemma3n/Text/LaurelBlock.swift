@@ -11,27 +11,20 @@ struct LaurelBlock {
     let norm: Vector  // [D]
     let epsilon: Float
 
-    init(_ scope: WeightScope, _ c: TextConfiguration) throws(CheckpointError) {
-        left = try scope["linear_left"].matrix(rows: c.laurelRank, columns: c.hiddenSize, reason: "laurel_rank \(c.laurelRank)")
-        right = try scope["linear_right"].matrix(rows: c.hiddenSize, columns: c.laurelRank, reason: "laurel_rank \(c.laurelRank)")
+    init(_ scope: WeightScope, _ c: TextConfiguration, _ prepare: WeightPreparation) throws(CheckpointError) {
+        let reason = "laurel_rank \(c.laurelRank)"
+        left = prepare(try scope["linear_left"].matrix(rows: c.laurelRank, columns: c.hiddenSize, reason: reason), .panels)
+        right = prepare(try scope["linear_right"].matrix(rows: c.hiddenSize, columns: c.laurelRank, reason: reason), .panels)
         norm = try scope["post_laurel_norm"].vector(count: c.hiddenSize)
         epsilon = c.rmsNormEps
     }
 
-    /// - Parameters:
-    ///   - x: The normalised layer input, `[T, D]`; also the residual (not the layer input itself).
-    ///   - low: Scratch, `[T, R]`.
-    ///   - y: `[T, D]`. Must not overlap `x`.
-    func callAsFunction(
-        _ x: UnsafePointer<Float>, tokens: Int, low: UnsafeMutablePointer<Float>, into y: UnsafeMutablePointer<Float>,
-        _ parallelism: Parallelism
-    ) {
+    /// The last step: `y = x + norm(y)` for row `r` of `y = right (left x)`.
+    ///
+    /// - Parameter x: The normalised layer input, `[T, D]`; also the residual (not the layer input itself).
+    func finish(_ x: UnsafePointer<Float>, row r: Int, _ y: UnsafeMutablePointer<Float>) {
         let d = right.rows
-        left.multiply(x, tokens: tokens, into: low, parallelism)
-        right.multiply(low, tokens: tokens, into: y, parallelism)
-        parallelism.forEach(tokens) { t in
-            ck_rms_norm_f32(y + t * d, norm.pointer, epsilon, y + t * d, d)
-            ck_add_f32(x + t * d, y + t * d, d)
-        }
+        ck_rms_norm_f32(y + r * d, norm.pointer, epsilon, y + r * d, d)
+        ck_add_f32(x + r * d, y + r * d, d)
     }
 }

@@ -18,23 +18,27 @@ struct PerLayerEmbedding {
     let layerCount: Int
     let epsilon: Float
 
-    init(_ scope: WeightScope, _ c: TextConfiguration) throws(CheckpointError) {
+    init(_ scope: WeightScope, _ c: TextConfiguration, _ prepare: WeightPreparation) throws(CheckpointError) {
         let (l, p) = (c.numHiddenLayers, c.hiddenSizePerLayerInput)
         let reason = "num_hidden_layers \(l) × hidden_size_per_layer_input \(p) in config.json"
         table = try scope["embed_tokens_per_layer"].matrix(rows: c.vocabSizePerLayerInput, columns: l * p, reason: reason)
-        projection = try scope["per_layer_model_projection"].matrix(rows: l * p, columns: c.hiddenSize, reason: reason)
+        projection = prepare(try scope["per_layer_model_projection"].matrix(rows: l * p, columns: c.hiddenSize, reason: reason), .panels)
         norm = try scope["per_layer_projection_norm"].vector(count: p)
         layerCount = l
         epsilon = c.rmsNormEps
     }
 
+    /// Whether a call may begin with layer `layer`: interleaved rows of the projection cannot be cut anywhere.
+    func canBegin(at layer: Int) -> Bool { projection.canBeCut(atRow: layer * norm.count) }
+
     /// - Parameters:
     ///   - e: The input embeddings, `[T, D]`.
-    ///   - layers: The layers to compute.
+    ///   - input: Scratch for the projection's input.
+    ///   - layers: The layers to compute; the first of them where the projection can be cut (`canBegin`).
     ///   - rows: The rows to compute.
     ///   - ple: `[T, L, P]`.
     func callAsFunction(
-        _ e: UnsafePointer<Float>, tokens: UnsafeBufferPointer<Int32>, layers: Range<Int>, rows: Range<Int>,
+        _ e: UnsafePointer<Float>, _ input: LinearInput, tokens: UnsafeBufferPointer<Int32>, layers: Range<Int>, rows: Range<Int>,
         into ple: UnsafeMutablePointer<Float>, _ parallelism: Parallelism
     ) {
         if layers.isEmpty || rows.isEmpty { return }
@@ -43,9 +47,8 @@ struct PerLayerEmbedding {
         let width = layerCount * p
         let columns = layers.lowerBound * p..<layers.upperBound * p
         let part = projection.rows(columns)
-        part.multiply(
-            e + rows.lowerBound * d, tokens: rows.count, into: ple + rows.lowerBound * width + columns.lowerBound, yStride: width, parallelism)
-        let lookup = table.columns(columns)
+        input.set(e + rows.lowerBound * d, tokens: rows.count, columns: d)
+        part.multiply(input, into: ple + rows.lowerBound * width + columns.lowerBound, yStride: width, parallelism)
         let (projectionScale, tokenScale) = (1 / Float(d).squareRoot(), Float(p).squareRoot())
         parallelism.forEach(rows.count) { index in
             let r = rows.lowerBound + index
@@ -53,7 +56,7 @@ struct PerLayerEmbedding {
             let id = Int(tokens[r])
             withUnsafeTemporaryAllocation(of: Float.self, capacity: columns.count) { looked in
                 guard let looked = looked.baseAddress else { return }
-                lookup.decodeRow(id >= 0 && id < table.rows ? id : 0, into: looked)
+                table.decodeRow(id >= 0 && id < table.rows ? id : 0, columns: columns, into: looked)
                 ck_scale_f32(projectionScale, out, out, columns.count)
                 for layer in 0..<layers.count {
                     ck_rms_norm_f32(out + layer * p, norm.pointer, epsilon, out + layer * p, p)

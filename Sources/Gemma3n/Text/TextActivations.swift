@@ -27,11 +27,17 @@ final class TextActivations {
     /// `[capacity, F]` each, F the widest layer's.
     let gated: FloatBuffer
     let upped: FloatBuffer
-    let survivors: UnsafeMutablePointer<Int32>
+    let survivors: Survivors
+    /// Inputs of products: of hidden size, of the heads, of low rank, of the feed-forward's width.
+    let input = LinearInput()
+    let mixedInput = LinearInput()
+    let lowInput = LinearInput()
+    let gatedInput = LinearInput()
     let scores = AttentionScores()
     let rows: TextRows
 
-    init(_ c: TextConfiguration, capacity: Int) {
+    init(_ model: TextModel, capacity: Int) {
+        let c = model.configuration
         self.capacity = capacity
         let d = c.hiddenSize
         let f = c.intermediateSize.max() ?? 1
@@ -50,12 +56,15 @@ final class TextActivations {
         projected = FloatBuffer(count: 2 * capacity * c.numKeyValueHeads * c.headDim)
         gated = FloatBuffer(count: capacity * f)
         upped = FloatBuffer(count: capacity * f)
-        survivors = .allocate(capacity: f)
-        survivors.initialize(repeating: 0, count: f)
+        survivors = Survivors(capacity: model.hasSparseLayers ? (model.skipsUnits ? capacity : 1) : 0, width: f)
+        if model.isQuantized {
+            input.reserve(tokens: capacity, columns: d)
+            mixedInput.reserve(tokens: capacity, columns: c.numAttentionHeads * c.headDim)
+            lowInput.reserve(tokens: capacity, columns: max(c.laurelRank, c.hiddenSizePerLayerInput))
+            gatedInput.reserve(tokens: capacity, columns: f)
+        }
         rows = TextRows(capacity: capacity, c)
     }
-
-    deinit { survivors.deallocate() }
 
     /// The layer's predictions become the streams of the next one.
     func swapStreams() { swap(&streams, &predictions) }

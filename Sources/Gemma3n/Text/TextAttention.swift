@@ -25,17 +25,17 @@ struct TextAttention {
         let keyNorm: Vector  // [N]
     }
 
-    init(_ scope: WeightScope, _ c: TextConfiguration, layer: Int) throws(CheckpointError) {
+    init(_ scope: WeightScope, _ c: TextConfiguration, layer: Int, _ prepare: WeightPreparation) throws(CheckpointError) {
         let (n, d) = (c.headDim, c.hiddenSize)
         let queries = "num_attention_heads \(c.numAttentionHeads) × head_dim \(n), hidden_size \(d) in config.json"
-        query = try scope["q_proj"].matrix(rows: c.numAttentionHeads * n, columns: d, reason: queries)
-        output = try scope["o_proj"].matrix(rows: d, columns: c.numAttentionHeads * n, reason: queries)
+        query = prepare(try scope["q_proj"].matrix(rows: c.numAttentionHeads * n, columns: d, reason: queries), .panels)
+        output = prepare(try scope["o_proj"].matrix(rows: d, columns: c.numAttentionHeads * n, reason: queries), .panels)
         queryNorm = try scope["q_norm"].vector(count: n, reason: "head_dim \(n)")
         if layer < c.firstSharedLayer {
             let keys = "num_key_value_heads \(c.numKeyValueHeads) × head_dim \(n), hidden_size \(d) in config.json"
             keyValue = KeyValueProjection(
-                key: try scope["k_proj"].matrix(rows: c.numKeyValueHeads * n, columns: d, reason: keys),
-                value: try scope["v_proj"].matrix(rows: c.numKeyValueHeads * n, columns: d, reason: keys),
+                key: prepare(try scope["k_proj"].matrix(rows: c.numKeyValueHeads * n, columns: d, reason: keys), .panels),
+                value: prepare(try scope["v_proj"].matrix(rows: c.numKeyValueHeads * n, columns: d, reason: keys), .panels),
                 keyNorm: try scope["k_norm"].vector(count: n, reason: "head_dim \(n)"))
         } else {
             keyValue = nil
@@ -47,20 +47,20 @@ struct TextAttention {
         epsilon = c.rmsNormEps
     }
 
-    /// Computes keys and values of all rows and stores them: `k = rope(norm(W_k x))`, `v = norm(W_v x)` without weight.
+    /// Finishes keys and values of all rows and stores them: `k = rope(norm(W_k x))`, `v = norm(W_v x)` without weight.
+    ///
+    /// - Parameters:
+    ///   - keys, values: `W_k x` and `W_v x`, `[T, K N]` each; overwritten.
     func storeKeyValues(
-        _ x: UnsafePointer<Float>, _ rows: TextRows, projected: UnsafeMutablePointer<Float>, cache: KVCache, _ parallelism: Parallelism
+        _ keys: UnsafeMutablePointer<Float>, _ values: UnsafeMutablePointer<Float>, _ rows: TextRows, cache: KVCache, _ parallelism: Parallelism
     ) {
         guard let keyValue, rows.count > 0 else { return }
         let width = keyValue.key.rows
-        let values = projected + rows.count * width
-        keyValue.key.multiply(x, tokens: rows.count, into: projected, parallelism)
-        keyValue.value.multiply(x, tokens: rows.count, into: values, parallelism)
         cache.reserve(rows.positions[rows.count - 1] + 1)
         parallelism.forEach(rows.count) { r in
             let (cos, sin) = rows.rotation(r, kind)
             for head in 0..<width / headDim {
-                let (key, value) = (projected + r * width + head * headDim, values + r * width + head * headDim)
+                let (key, value) = (keys + r * width + head * headDim, values + r * width + head * headDim)
                 ck_rms_norm_f32(key, keyValue.keyNorm.pointer, epsilon, key, headDim)
                 ck_rope_f32(key, cos, sin, headDim / 2)
                 ck_rms_norm_f32(value, nil, epsilon, value, headDim)
@@ -69,17 +69,17 @@ struct TextAttention {
         }
     }
 
-    /// Attends from all rows to the cache and projects: `[T, D]` into `y`.
+    /// Attends from all rows to the cache.
     ///
     /// - Parameters:
-    ///   - queries, mixed: Scratch, `[T, H N]` each.
+    ///   - queries: `W_q x`, `[T, H N]`; overwritten.
+    ///   - mixed: The weighted values, `[T, H N]`, which `output` projects.
     ///   - scores: Scratch.
-    func callAsFunction(
-        _ x: UnsafePointer<Float>, _ rows: TextRows, queries: UnsafeMutablePointer<Float>, mixed: UnsafeMutablePointer<Float>,
-        scores: AttentionScores, cache: KVCache, into y: UnsafeMutablePointer<Float>, _ parallelism: Parallelism
+    func mix(
+        _ queries: UnsafeMutablePointer<Float>, _ rows: TextRows, into mixed: UnsafeMutablePointer<Float>, scores: AttentionScores,
+        cache: KVCache, _ parallelism: Parallelism
     ) {
         let width = query.rows
-        query.multiply(x, tokens: rows.count, into: queries, parallelism)
         parallelism.forEach(rows.count) { r in
             let (cos, sin) = rows.rotation(r, kind)
             for head in 0..<headCount {
@@ -89,6 +89,5 @@ struct TextAttention {
             }
         }
         attend(queries, rows, mixed: mixed, scores: scores, cache: cache, parallelism)
-        output.multiply(mixed, tokens: rows.count, into: y, parallelism)
     }
 }

@@ -56,7 +56,7 @@ public final class TextDecoder {
                 contextLength: contextLength, format: format)
         }
         caches = (0..<c.numHiddenLayers).map { own[c.keyValueSource(of: $0)] }
-        activations = TextActivations(c, capacity: chunk)
+        activations = TextActivations(model, capacity: chunk)
         logitsBuffer = FloatBuffer(count: c.vocabSize)
     }
 
@@ -159,11 +159,12 @@ public final class TextDecoder {
         // Per-layer inputs: those of the K/V-sharing layers only for rows that get there.
         tokens.withUnsafeBufferPointer { ids in
             let ple = model.perLayerEmbedding
-            let shared = c.firstSharedLayer..<c.numHiddenLayers
+            let split = kept == nil || !ple.canBegin(at: c.firstSharedLayer) ? c.numHiddenLayers : c.firstSharedLayer
+            let shared = split..<c.numHiddenLayers
             let e = UnsafePointer(a.streams.pointer)
-            ple(e, tokens: ids, layers: 0..<c.firstSharedLayer, rows: 0..<count, into: a.perLayerInputs.pointer, parallelism)
+            ple(e, a.input, tokens: ids, layers: 0..<split, rows: 0..<count, into: a.perLayerInputs.pointer, parallelism)
             for rows in kept.map({ $0.map { $0..<$0 + 1 } }) ?? [0..<count] {
-                ple(e, tokens: ids, layers: shared, rows: rows, into: a.perLayerInputs.pointer, parallelism)
+                ple(e, a.input, tokens: ids, layers: shared, rows: rows, into: a.perLayerInputs.pointer, parallelism)
             }
         }
         if kept == nil {
@@ -171,7 +172,7 @@ public final class TextDecoder {
                 "text.per_layer_inputs", shape: [count, c.numHiddenLayers, c.hiddenSizePerLayerInput], a.perLayerInputs.pointer)
         }
 
-        model.spread(a.streams.pointer, stride: a.streamStride, tokens: count, parallelism)
+        model.spread(a.streams.pointer, stride: a.streamStride, tokens: count, a.input, parallelism)
         taps?.recordStreams("text.streams", a.streams.pointer, a, c.altupNumInputs, d)
 
         for (index, layer) in model.layers.enumerated() {
@@ -185,7 +186,7 @@ public final class TextDecoder {
         let rows = a.rows.count
         if rows == 0 { return }
         model.join(
-            a.streams.pointer, stride: a.streamStride, tokens: rows, scratch: a.hidden.pointer, into: a.normed.pointer, parallelism)
+            a.streams.pointer, stride: a.streamStride, tokens: rows, a.input, scratch: a.hidden.pointer, into: a.normed.pointer, parallelism)
         taps?.record("text.norm", shape: [rows, d], a.normed.pointer)
         emitLogits(rows, onLogits)
     }
@@ -198,7 +199,8 @@ public final class TextDecoder {
         while start < rows {
             let count = min(slab, rows - start)
             model.logits(
-                activations.normed.pointer + start * model.configuration.hiddenSize, tokens: count, into: logitsBuffer.pointer, parallelism)
+                activations.normed.pointer + start * model.configuration.hiddenSize, tokens: count, activations.input,
+                into: logitsBuffer.pointer, parallelism)
             for r in 0..<count {
                 onLogits(
                     activations.rows.source[start + r],

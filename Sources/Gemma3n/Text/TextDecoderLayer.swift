@@ -20,19 +20,19 @@ struct TextDecoderLayer {
     let postPerLayerInputNorm: Vector  // [D]
     let epsilon: Float
 
-    init(_ scope: WeightScope, _ c: TextConfiguration, layer: Int) throws(CheckpointError) {
+    init(_ scope: WeightScope, _ c: TextConfiguration, layer: Int, _ prepare: WeightPreparation) throws(CheckpointError) {
         let (d, p) = (c.hiddenSize, c.hiddenSizePerLayerInput)
         index = layer
         altup = try AltUp(scope["altup"], c)
         inputNorm = try scope["input_layernorm"].vector(count: d)
-        attention = try TextAttention(scope["self_attn"], c, layer: layer)
+        attention = try TextAttention(scope["self_attn"], c, layer: layer, prepare)
         postAttentionNorm = try scope["post_attention_layernorm"].vector(count: d)
-        laurel = try LaurelBlock(scope["laurel"], c)
+        laurel = try LaurelBlock(scope["laurel"], c, prepare)
         preFeedforwardNorm = try scope["pre_feedforward_layernorm"].vector(count: d)
-        mlp = try TextMLP(scope["mlp"], c, layer: layer)
+        mlp = try TextMLP(scope["mlp"], c, layer: layer, prepare)
         postFeedforwardNorm = try scope["post_feedforward_layernorm"].vector(count: d)
-        perLayerInputGate = try scope["per_layer_input_gate"].matrix(rows: p, columns: d)
-        perLayerProjection = try scope["per_layer_projection"].matrix(rows: d, columns: p)
+        perLayerInputGate = prepare(try scope["per_layer_input_gate"].matrix(rows: p, columns: d), .panels)
+        perLayerProjection = prepare(try scope["per_layer_projection"].matrix(rows: d, columns: p), .panels)
         postPerLayerInputNorm = try scope["post_per_layer_input_norm"].vector(count: d)
         epsilon = c.rmsNormEps
     }
@@ -57,23 +57,39 @@ struct TextDecoderLayer {
         }
         taps?.recordStreams("text.layers.\(index).altup_predict", a.predictions.pointer, a, altup.streamCount, d)
 
-        attention.storeKeyValues(a.normed.pointer, a.rows, projected: a.projected.pointer, cache: cache, parallelism)
+        // The products that need nothing but the normed input. Keys and values first where the other rows end.
+        let input = a.input
+        input.set(a.normed.pointer, tokens: a.rows.count, columns: d)
+        let (keys, values) = (a.projected.pointer, a.projected.pointer + a.rows.count * (attention.keyValue?.key.rows ?? 0))
+        let keyProduct = attention.keyValue.map { LinearProduct($0.key, input, into: keys) }
+        let valueProduct = attention.keyValue.map { LinearProduct($0.value, input, into: values) }
         if let kept {
+            if let keyProduct { multiplyTogether(parallelism, keyProduct, valueProduct) }
+            attention.storeKeyValues(keys, values, a.rows, cache: cache, parallelism)
             keep(kept, a)
             if kept.isEmpty { return }
+            input.set(a.normed.pointer, tokens: a.rows.count, columns: d)
         }
+        multiplyTogether(
+            parallelism, LinearProduct(attention.query, input, into: a.queries.pointer), LinearProduct(laurel.left, input, into: a.low.pointer),
+            kept == nil ? keyProduct : nil, kept == nil ? valueProduct : nil)
+        if kept == nil { attention.storeKeyValues(keys, values, a.rows, cache: cache, parallelism) }
         let rows = a.rows
         let n = rows.count
 
         // Attention beside LAuReL: y = (x + attention + laurel) / sqrt(2).
-        laurel(a.normed.pointer, tokens: n, low: a.low.pointer, into: a.laurel.pointer, parallelism)
-        attention(
-            a.normed.pointer, rows, queries: a.queries.pointer, mixed: a.mixed.pointer, scores: a.scores, cache: cache,
-            into: a.attended.pointer, parallelism)
+        attention.mix(a.queries.pointer, rows, into: a.mixed.pointer, scores: a.scores, cache: cache, parallelism)
+        a.mixedInput.set(a.mixed.pointer, tokens: n, columns: attention.output.columns)
+        a.lowInput.set(a.low.pointer, tokens: n, columns: laurel.right.columns)
+        multiplyTogether(
+            parallelism, LinearProduct(attention.output, a.mixedInput, into: a.attended.pointer),
+            LinearProduct(laurel.right, a.lowInput, into: a.laurel.pointer))
+        parallelism.forEach(taps == nil ? 0 : n) { r in laurel.finish(a.normed.pointer, row: r, a.laurel.pointer) }
         tap("laurel", a.laurel.pointer)
         tap("attention", a.attended.pointer)
         parallelism.forEach(n) { r in
             let y = a.attended.pointer + r * d
+            if taps == nil { laurel.finish(a.normed.pointer, row: r, a.laurel.pointer) }
             ck_rms_norm_f32(y, postAttentionNorm.pointer, epsilon, y, d)
             ck_add_f32(a.predictions.pointer + active + r * d, y, d)
             ck_add_f32(a.laurel.pointer + r * d, y, d)
@@ -82,8 +98,9 @@ struct TextDecoderLayer {
         }
 
         // Feed-forward: out = y + norm(mlp(norm(y))).
+        input.set(a.normed.pointer, tokens: n, columns: d)
         mlp(
-            a.normed.pointer, tokens: n, gated: a.gated.pointer, upped: a.upped.pointer, survivors: a.survivors, into: a.hidden.pointer,
+            input, gated: a.gated.pointer, upped: a.upped.pointer, survivors: a.survivors, hidden: a.gatedInput, into: a.hidden.pointer,
             parallelism)
         tap("mlp", a.hidden.pointer)
 
@@ -113,13 +130,15 @@ struct TextDecoderLayer {
         let p = perLayerInputGate.rows
         let n = a.rows.count
         let layers = a.perLayerInputs.count / (a.capacity * p)
-        perLayerInputGate.multiply(a.normed.pointer, tokens: n, into: a.perLayerGate.pointer, parallelism)
+        a.input.set(a.normed.pointer, tokens: n, columns: d)
+        perLayerInputGate.multiply(a.input, into: a.perLayerGate.pointer, parallelism)
         for r in 0..<n {
             let gate = a.perLayerGate.pointer + r * p
             let input = a.perLayerInputs.pointer + (a.rows.source[r] * layers + index) * p
             ck_gelu_multiply_f32(gate, input, gate, p)
         }
-        perLayerProjection.multiply(a.perLayerGate.pointer, tokens: n, into: a.hidden.pointer, parallelism)
+        a.lowInput.set(a.perLayerGate.pointer, tokens: n, columns: p)
+        perLayerProjection.multiply(a.lowInput, into: a.hidden.pointer, parallelism)
         parallelism.forEach(n) { r in
             let f = a.hidden.pointer + r * d
             ck_rms_norm_f32(f, postPerLayerInputNorm.pointer, epsilon, f, d)

@@ -8,6 +8,9 @@ internal import Tensors
 ///     g = max(0, g - (mean(g) + std(g) * q(sparsity)))     where sparsity > 0
 ///     y = W_down (gelu(g) * (W_up x))
 ///
+/// In a sparse layer only the units above the cutoff, some 5 %, are multiplied if the weights' layout allows it: single rows of `up`
+/// and, where `down` lies in `units`, its columns.
+///
 /// - Source: `Gemma3nTextMLP` in transformers 5.23.0; Spark Transformer's statistical top-k, arXiv:2506.06644.
 struct TextMLP {
     let gate: Matrix  // [F, D]
@@ -16,46 +19,60 @@ struct TextMLP {
     /// The standard normal quantile of the sparsity; nil without a cutoff.
     let standardDeviations: Float?
 
-    init(_ scope: WeightScope, _ c: TextConfiguration, layer: Int) throws(CheckpointError) {
+    init(_ scope: WeightScope, _ c: TextConfiguration, layer: Int, _ prepare: WeightPreparation) throws(CheckpointError) {
         let (f, d) = (c.intermediateSize[layer], c.hiddenSize)
         let reason = "intermediate_size \(f), hidden_size \(d)"
-        gate = try scope["gate_proj"].matrix(rows: f, columns: d, reason: reason)
-        up = try scope["up_proj"].matrix(rows: f, columns: d, reason: reason)
-        down = try scope["down_proj"].matrix(rows: d, columns: f, reason: reason)
         let sparsity = c.activationSparsityPattern[layer]
         standardDeviations = sparsity > 0 ? Float(normalQuantile(sparsity)) : nil
+        gate = prepare(try scope["gate_proj"].matrix(rows: f, columns: d, reason: reason), .panels)
+        up = prepare(try scope["up_proj"].matrix(rows: f, columns: d, reason: reason), sparsity > 0 ? .rows : .panels)
+        down = prepare(try scope["down_proj"].matrix(rows: d, columns: f, reason: reason), sparsity > 0 ? .units : .panels)
+        if down.layout == .units, sparsity <= 0 || up.layout != .rows {
+            throw CheckpointError(
+                .unsupportedFormat, file: scope.path,
+                "down_proj lies in units, which needs a layer with activation_sparsity_pattern above 0 and an up_proj in rows. Convert the checkpoint again.")
+        }
     }
 
     var width: Int { gate.rows }
 
+    /// Whether removed units of `down` are left out of the sum; then those of `up` are, too.
+    var skipsUnits: Bool { down.layout == .units }
+
     /// - Parameters:
     ///   - x: `[T, D]`.
     ///   - gated, upped: Scratch, `[T, F]` each.
-    ///   - survivors: Scratch, `[F]`.
+    ///   - survivors: Scratch, `[T, F]`.
+    ///   - hidden: The input of `down`.
     ///   - y: `[T, D]`.
     func callAsFunction(
-        _ x: UnsafePointer<Float>, tokens: Int, gated: UnsafeMutablePointer<Float>, upped: UnsafeMutablePointer<Float>,
-        survivors: UnsafeMutablePointer<Int32>, into y: UnsafeMutablePointer<Float>, _ parallelism: Parallelism
+        _ x: LinearInput, gated: UnsafeMutablePointer<Float>, upped: UnsafeMutablePointer<Float>, survivors: Survivors,
+        hidden: LinearInput, into y: UnsafeMutablePointer<Float>, _ parallelism: Parallelism
     ) {
-        let f = width
-        gate.multiply(x, tokens: tokens, into: gated, parallelism)
+        let (f, tokens) = (width, x.tokens)
         if let standardDeviations {
-            if tokens == 1 {
-                multiplySurvivors(x, gated: gated, upped: upped, survivors: survivors, cutoff: cutoff(gated, standardDeviations), parallelism)
-            } else {
-                up.multiply(x, tokens: tokens, into: upped, parallelism)
-                parallelism.forEach(tokens) { t in
-                    let g = gated + t * f
-                    ck_gelu_cutoff_multiply_f32(g, cutoff(g, standardDeviations), upped + t * f, g, f)
-                }
+            gate.multiply(x, into: gated, parallelism)
+            if skipsUnits || (tokens == 1 && up.layout == .rows) {
+                sparse(x, gated: gated, upped: upped, survivors: survivors, standardDeviations, hidden: hidden, into: y, parallelism)
+                return
+            }
+            up.multiply(x, into: upped, parallelism)
+            parallelism.forEach(tokens) { t in
+                let g = gated + t * f
+                ck_gelu_cutoff_multiply_f32(g, cutoff(g, standardDeviations), upped + t * f, g, f)
             }
         } else {
-            up.multiply(x, tokens: tokens, into: upped, parallelism)
-            parallelism.forEach(tokens) { t in
-                ck_gelu_multiply_f32(gated + t * f, upped + t * f, gated + t * f, f)
+            multiplyTogether(parallelism, LinearProduct(gate, x, into: gated), LinearProduct(up, x, into: upped))
+            // Pieces small enough for one token to keep all threads busy.
+            let piece = 2048
+            let pieces = (f + piece - 1) / piece
+            parallelism.forEach(tokens * pieces) { task in
+                let at = task / pieces * f + task % pieces * piece
+                ck_gelu_multiply_f32(gated + at, upped + at, gated + at, min(piece, f - task % pieces * piece))
             }
         }
-        down.multiply(gated, tokens: tokens, into: y, parallelism)
+        hidden.set(gated, tokens: tokens, columns: f)
+        down.multiply(hidden, into: y, parallelism)
     }
 
     /// `mean + std * q` over all units of one token; the standard deviation divides by n.
@@ -66,27 +83,103 @@ struct TextMLP {
         return mean + variance.squareRoot() * standardDeviations
     }
 
-    /// One token: reads only the rows of `up` whose unit survived the cutoff. The other units are exactly zero, as they
-    /// are in the dense path, so both give the same bits.
-    private func multiplySurvivors(
-        _ x: UnsafePointer<Float>, gated: UnsafeMutablePointer<Float>, upped: UnsafeMutablePointer<Float>,
-        survivors: UnsafeMutablePointer<Int32>, cutoff: Float, _ parallelism: Parallelism
+    /// The rest of a sparse layer after the gate: reads only what belongs to units above the cutoff.
+    private func sparse(
+        _ x: LinearInput, gated: UnsafeMutablePointer<Float>, upped: UnsafeMutablePointer<Float>, survivors: Survivors,
+        _ standardDeviations: Float, hidden: LinearInput, into y: UnsafeMutablePointer<Float>, _ parallelism: Parallelism
     ) {
-        var count = 0
-        for i in 0..<width {
-            if gated[i] - cutoff > 0 {
-                survivors[count] = Int32(truncatingIfNeeded: i)
-                count += 1
+        let (f, tokens) = (width, x.tokens)
+        if up.format.isQuantized { x.quantize(parallelism) }
+        parallelism.forEach(tokens) { t in survivors.find(in: gated + t * f, count: f, above: cutoff(gated + t * f, standardDeviations), token: t) }
+
+        // Their rows of `up`, and gelu(g) * up, side by side in `upped`. One token: pieces of its list; many: blocks of rows that
+        // stay in the cache while all tokens pass.
+        let finish = { (t: Int, list: Range<Int>) in
+            let (units, values) = (survivors.units(t) + list.lowerBound, survivors.values(t) + list.lowerBound)
+            let out = upped + t * f + list.lowerBound
+            up.multiplyRows(units, count: list.count, x, token: t, into: out)
+            ck_gelu_cutoff_multiply_f32(values, survivors.cutoff(t), out, out, list.count)
+        }
+        if tokens == 1 {
+            parallelism.forEachRange(survivors.count(0), by: 32) { finish(0, $0) }
+        } else {
+            parallelism.forEachRange(f, by: 512) { rows in
+                for t in 0..<tokens {
+                    let list = survivors.list(t, in: rows)
+                    if !list.isEmpty { finish(t, list) }
+                }
             }
         }
-        parallelism.forEachRange(count, by: 32) { range in
-            for s in range {
-                let row = Int(survivors[s])
-                up.multiplyRows(row..<row + 1, x, tokens: 1, xStride: up.columns, into: upped, yStride: width)
+
+        if skipsUnits {
+            let outputs = tokens == 1 ? max(Matrix.unitOutputs, down.rows / (4 * parallelism.threadCount) / 128 * 128) : Matrix.unitOutputs
+            parallelism.forEachRange(down.rows, by: outputs) { range in
+                for t in 0..<tokens {
+                    down.sumUnits(
+                        survivors.units(t), upped + t * f, count: survivors.count(t), outputs: range,
+                        into: y + t * down.rows + range.lowerBound)
+                }
             }
+        } else {
+            // One token: the other units are exactly zero, as they are in the dense path.
+            gated.update(repeating: 0, count: f)
+            for i in 0..<survivors.count(0) { gated[Int(survivors.units(0)[i])] = upped[i] }
+            hidden.set(gated, tokens: 1, columns: f)
+            down.multiply(hidden, into: y, parallelism)
         }
-        // The removed units' places in `upped` hold old, finite values; the cutoff makes their product zero.
-        ck_gelu_cutoff_multiply_f32(gated, cutoff, upped, gated, width)
+    }
+}
+
+/// The units of each token whose gate is above the cutoff, ascending.
+final class Survivors {
+    private let capacity: Int
+    private let width: Int
+    private let counts: UnsafeMutablePointer<Int>
+    private let cutoffs: FloatBuffer
+    private let unitBuffer: UnsafeMutablePointer<Int32>
+    private let valueBuffer: FloatBuffer
+
+    /// Room for `capacity` tokens of `width` units.
+    init(capacity: Int, width: Int) {
+        self.capacity = capacity
+        self.width = width
+        counts = .allocate(capacity: max(1, capacity))
+        counts.initialize(repeating: 0, count: max(1, capacity))
+        cutoffs = FloatBuffer(count: capacity)
+        unitBuffer = .allocate(capacity: max(1, capacity * width))
+        valueBuffer = FloatBuffer(count: capacity * width)
+    }
+
+    deinit {
+        counts.deallocate()
+        unitBuffer.deallocate()
+    }
+
+    func count(_ token: Int) -> Int { counts[token] }
+    func cutoff(_ token: Int) -> Float { cutoffs.pointer[token] }
+    func units(_ token: Int) -> UnsafeMutablePointer<Int32> { unitBuffer + token * width }
+    /// Their gates.
+    func values(_ token: Int) -> UnsafeMutablePointer<Float> { valueBuffer.pointer + token * width }
+
+    func find(in g: UnsafePointer<Float>, count: Int, above cutoff: Float, token: Int) {
+        cutoffs.pointer[token] = cutoff
+        counts[token] = ck_compact_above_f32(g, cutoff, count, units(token), values(token))
+    }
+
+    /// The places in the token's list of units in `rows`.
+    func list(_ token: Int, in rows: Range<Int>) -> Range<Int> {
+        let from = first(token, notBelow: rows.lowerBound)
+        return from..<max(from, first(token, notBelow: rows.upperBound))
+    }
+
+    private func first(_ token: Int, notBelow row: Int) -> Int {
+        let units = units(token)
+        var (low, high) = (0, counts[token])
+        while low < high {
+            let middle = (low + high) / 2
+            if Int(units[middle]) < row { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 }
 

@@ -1,6 +1,6 @@
 internal import CKernels
 public import Checkpoint
-internal import Tensors
+public import Tensors
 
 /// The weights of the text decoder, and the steps before its first and after its last layer.
 ///
@@ -19,40 +19,49 @@ public final class TextModel: Sendable {
 
     /// Reads the weights below `scope` (`model.language_model` or `model`) and checks every shape.
     ///
-    /// - Throws: `missingTensor`, `wrongShape`.
-    public init(_ scope: WeightScope, head headScope: WeightScope, _ c: TextConfiguration) throws(CheckpointError) {
+    /// - Parameter prepare: How quantised weights are brought into the kernels' order.
+    /// - Throws: `missingTensor`, `wrongShape`, `unsupportedFormat`.
+    public init(
+        _ scope: WeightScope, head headScope: WeightScope, _ c: TextConfiguration, _ prepare: WeightPreparation = WeightPreparation()
+    ) throws(CheckpointError) {
         configuration = c
         let d = c.hiddenSize
         let square = "hidden_size \(d) in config.json"
-        embedTokens = try scope["embed_tokens"].matrix(rows: c.vocabSize, columns: d, reason: "vocab_size \(c.vocabSize), \(square)")
-        perLayerEmbedding = try PerLayerEmbedding(scope, c)
+        let embeddings = try scope["embed_tokens"].matrix(rows: c.vocabSize, columns: d, reason: "vocab_size \(c.vocabSize), \(square)")
+        perLayerEmbedding = try PerLayerEmbedding(scope, c, prepare)
         var projections: [Matrix] = []
         var unembeddings: [Matrix] = []
         for i in 0..<c.altupNumInputs - 1 {
-            projections.append(try scope["altup_projections"][i].matrix(rows: d, columns: d, reason: square))
-            unembeddings.append(try scope["altup_unembed_projections"][i].matrix(rows: d, columns: d, reason: square))
+            projections.append(prepare(try scope["altup_projections"][i].matrix(rows: d, columns: d, reason: square), .panels))
+            unembeddings.append(prepare(try scope["altup_unembed_projections"][i].matrix(rows: d, columns: d, reason: square), .panels))
         }
         altupProjections = projections
         altupUnembedProjections = unembeddings
         var layers: [TextDecoderLayer] = []
         for i in 0..<c.numHiddenLayers {
-            layers.append(try TextDecoderLayer(scope["layers"][i], c, layer: i))
+            layers.append(try TextDecoderLayer(scope["layers"][i], c, layer: i, prepare))
         }
         self.layers = layers
         norm = try scope["norm"].vector(count: d)
         if headScope.tensor != nil, !c.tieWordEmbeddings {
-            head = try headScope.matrix(rows: c.vocabSize, columns: d, reason: "vocab_size \(c.vocabSize)")
+            head = prepare(try headScope.matrix(rows: c.vocabSize, columns: d, reason: "vocab_size \(c.vocabSize)"), .panels)
+            embedTokens = embeddings
         } else {
-            head = embedTokens
+            head = prepare(embeddings, .panels)
+            embedTokens = head
         }
     }
 
     /// The format of keys and values unless another is asked for: half precision where weights are quantised, since its error
     /// is far below theirs and it halves what a long context costs; float32 where they are not, so that results stay exact.
     public var defaultKVFormat: KVFormat {
-        let isPlain = [.f32, .f16, .bf16].contains(layers.first?.attention.query.format ?? .f32)
-        return isPlain ? .f32 : .f16
+        isQuantized ? .f16 : .f32
     }
+
+    /// Whether the layers' weights are quantised.
+    public var isQuantized: Bool { layers.contains { $0.attention.query.format.isQuantized || $0.mlp.gate.format.isQuantized } }
+    var hasSparseLayers: Bool { layers.contains { $0.mlp.standardDeviations != nil } }
+    var skipsUnits: Bool { layers.contains { $0.mlp.skipsUnits } }
 
     /// `E[token] * sqrt(D)`, `[D]`.
     func embed(_ token: Int32, into e: UnsafeMutablePointer<Float>) {
@@ -62,11 +71,13 @@ public final class TextModel: Sendable {
     }
 
     /// The AltUp streams of the input: `streams[0]` is given, the others are projected to its magnitude.
-    func spread(_ streams: UnsafeMutablePointer<Float>, stride: Int, tokens: Int, _ parallelism: Parallelism) {
+    func spread(_ streams: UnsafeMutablePointer<Float>, stride: Int, tokens: Int, _ input: LinearInput, _ parallelism: Parallelism) {
+        input.set(streams, tokens: tokens, columns: configuration.hiddenSize)
         for (i, projection) in altupProjections.enumerated() {
-            let stream = streams + (i + 1) * stride
-            projection.multiply(streams, tokens: tokens, into: stream, parallelism)
-            parallelism.forEach(tokens) { r in matchMagnitude(of: streams, stream, row: r) }
+            projection.multiply(input, into: streams + (i + 1) * stride, parallelism)
+        }
+        parallelism.forEach(tokens) { r in
+            for i in 0..<altupProjections.count { matchMagnitude(of: streams, streams + (i + 1) * stride, row: r) }
         }
     }
 
@@ -76,13 +87,14 @@ public final class TextModel: Sendable {
     ///   - y: `[T, D]`; the result.
     ///   - scratch: `[T, D]`.
     func join(
-        _ streams: UnsafePointer<Float>, stride: Int, tokens: Int, scratch: UnsafeMutablePointer<Float>,
+        _ streams: UnsafePointer<Float>, stride: Int, tokens: Int, _ input: LinearInput, scratch: UnsafeMutablePointer<Float>,
         into y: UnsafeMutablePointer<Float>, _ parallelism: Parallelism
     ) {
         let d = configuration.hiddenSize
         y.update(from: streams, count: tokens * d)
         for (i, projection) in altupUnembedProjections.enumerated() {
-            projection.multiply(streams + (i + 1) * stride, tokens: tokens, into: scratch, parallelism)
+            input.set(streams + (i + 1) * stride, tokens: tokens, columns: d)
+            projection.multiply(input, into: scratch, parallelism)
             parallelism.forEach(tokens) { r in
                 matchMagnitude(of: streams, scratch, row: r)
                 ck_add_f32(scratch + r * d, y + r * d, d)
@@ -103,8 +115,11 @@ public final class TextModel: Sendable {
     }
 
     /// `logits = cap * tanh(W x / cap)`, `[T, V]`.
-    func logits(_ x: UnsafePointer<Float>, tokens: Int, into y: UnsafeMutablePointer<Float>, _ parallelism: Parallelism) {
-        head.multiply(x, tokens: tokens, into: y, parallelism)
+    func logits(
+        _ x: UnsafePointer<Float>, tokens: Int, _ input: LinearInput, into y: UnsafeMutablePointer<Float>, _ parallelism: Parallelism
+    ) {
+        input.set(x, tokens: tokens, columns: head.columns)
+        head.multiply(input, into: y, parallelism)
         guard let cap = configuration.finalLogitSoftcapping else { return }
         parallelism.forEachRange(tokens * head.rows, by: 1 << 13) { range in
             ck_softcap_f32(y + range.lowerBound, cap, y + range.lowerBound, range.count)

@@ -231,9 +231,15 @@ extension StoredTensor {
     /// `[out, in, k, k]` as a matrix `[out, k * k * in]`, in the stored format.
     func channelsLast(outputs: Int, inputs: Int, kernel: Int) -> Matrix {
         let area = kernel * kernel
-        let size = format.byteCount
+        // Blocks run through the kernel's places: their numbers are set apart first.
+        if format.isQuantized {
+            let plain = Matrix(decoded(), rows: outputs, columns: inputs * area)
+            let tensor = StoredTensor(name: name, format: .f32, shape: shape, file: file, region: plain.region, offset: plain.offset)
+            return tensor.channelsLast(outputs: outputs, inputs: inputs, kernel: kernel)
+        }
+        let size: Int = format.blockByteCount
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: max(byteCount, 64), alignment: 64)
-        let source = region.bytes.baseAddress.unsafelyUnwrapped + offset
+        let source: UnsafeRawPointer = region.bytes.baseAddress.unsafelyUnwrapped + offset
         let target = memory.baseAddress.unsafelyUnwrapped
         for o in 0..<outputs {
             for i in 0..<inputs {

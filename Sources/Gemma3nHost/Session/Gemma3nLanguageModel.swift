@@ -35,8 +35,10 @@ public final class Gemma3nLanguageModel: Sendable {
         decoder: any MediaDecoder = FFmpegDecoder()
     ) throws(SessionError) {
         if let threads, threads < 1 { throw SessionError(.invalidOption, "the number of threads is \(threads), expected at least 1.") }
+        pool = ThreadPool(threadCount: threads ?? ProcessorCount.defaultThreadCount)
+        let prepare = WeightPreparation(pool.parallelism)
         do throws(CheckpointError) {
-            model = try Gemma3nModel(files.source(modalities: modalities), modalities: modalities)
+            model = try Gemma3nModel(files.source(modalities: modalities), modalities: modalities, prepare: prepare)
         } catch {
             // The core knows files by name only; say whose they are.
             throw SessionError(CheckpointError(error.code, file: files.shownName(error.file), error.message))
@@ -53,7 +55,6 @@ public final class Gemma3nLanguageModel: Sendable {
                 .invalidOption, "the context is \(contextLength) tokens, expected 1 to \(limit) (max_position_embeddings in config.json).")
         }
         self.contextLength = contextLength ?? limit
-        pool = ThreadPool(threadCount: threads ?? ProcessorCount.defaultThreadCount)
     }
 
     /// Opens a checkpoint on a thread of its own.

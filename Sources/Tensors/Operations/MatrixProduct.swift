@@ -1,60 +1,151 @@
 internal import CKernels
 
+/// A product that shares a parallel region with others.
+package struct LinearProduct {
+    let matrix: Matrix
+    let input: LinearInput
+    let y: UnsafeMutablePointer<Float>
+    let stride: Int
+
+    /// - Parameters:
+    ///   - y: `[tokens, rows]`, rows `stride` apart (default `matrix.rows`).
+    package init(_ matrix: Matrix, _ input: LinearInput, into y: UnsafeMutablePointer<Float>, stride: Int? = nil) {
+        self.matrix = matrix
+        self.input = input
+        self.y = y
+        self.stride = stride ?? matrix.rows
+    }
+}
+
 extension Matrix {
-    /// `y[t] = W x[t]` for `tokens` inputs, spread over rows (and over tokens where rows are few).
+    /// `y[t] = W x[t]` for all inputs, spread over rows (and over tokens where rows are few).
     ///
     /// - Parameters:
-    ///   - x: `[tokens, columns]`, rows `xStride` apart (default `columns`).
-    ///   - y: `[tokens, rows]`, rows `yStride` apart (default `rows`). Must not overlap `x`.
-    /// - Complexity: `tokens * rows * columns` multiply-adds, no allocation. Each element is summed in an order that
-    ///   depends on `columns` only.
+    ///   - y: `[tokens, rows]`, rows `yStride` apart (default `rows`). Must not overlap the input.
+    /// - Complexity: `tokens * rows * columns` multiply-adds. Each element is summed in an order that depends on `columns` only.
+    package func multiply(
+        _ input: LinearInput, into y: UnsafeMutablePointer<Float>, yStride: Int? = nil, _ parallelism: Parallelism
+    ) {
+        multiplyTogether(parallelism, LinearProduct(self, input, into: y, stride: yStride))
+    }
+
+    /// The same for inputs that meet this matrix only.
+    ///
+    /// - Parameter x: `[tokens, columns]`, rows `xStride` apart (default `columns`).
     package func multiply(
         _ x: UnsafePointer<Float>, tokens: Int, xStride: Int? = nil, into y: UnsafeMutablePointer<Float>, yStride: Int? = nil,
         _ parallelism: Parallelism
     ) {
-        let xStride = xStride ?? columns
-        let yStride = yStride ?? rows
-        if tokens == 0 || rows == 0 { return }
-        if parallelism.threadCount == 1 {
-            multiplyRows(0..<rows, x, tokens: tokens, xStride: xStride, into: y, yStride: yStride)
-            return
-        }
-        // Tasks small enough to balance the threads, large enough to amortise handing one out. Rows are split first: a
-        // thread then reads its weights once; tokens only where there are too few rows.
-        let work = max(1, columns * tokens)
-        let smallest = max(1, (1 << 17) / work)
-        let balanced = rows / (4 * parallelism.threadCount)
-        let grain = max(16, (max(smallest, min(balanced, 128)) + 15) / 16 * 16)
-        let rowTasks = (rows + grain - 1) / grain
-        if rowTasks >= 2 * parallelism.threadCount || tokens < 32 {
-            parallelism.forEachRange(rows, by: grain) { range in
-                multiplyRows(range, x, tokens: tokens, xStride: xStride, into: y, yStride: yStride)
-            }
-        } else {
-            let step = max(24, (1 << 17) / max(1, columns * min(grain, rows)))
-            let tokenTasks = (tokens + step - 1) / step
-            parallelism.forEach(rowTasks * tokenTasks) { task in
-                let (first, token) = (task / tokenTasks * grain, task % tokenTasks * step)
-                multiplyRows(
-                    first..<min(rows, first + grain), x + token * xStride, tokens: min(step, tokens - token), xStride: xStride,
-                    into: y + token * yStride, yStride: yStride)
-            }
-        }
+        let input = LinearInput()
+        input.set(x, tokens: tokens, columns: columns, stride: xStride)
+        multiply(input, into: y, yStride: yStride, parallelism)
     }
 
-    /// The same for the rows in `range`, on this thread. `y` is the start of the whole output.
+    /// The product with the rows in `range` of a plain matrix, on this thread. `y` is the start of the whole output.
     package func multiplyRows(
         _ range: Range<Int>, _ x: UnsafePointer<Float>, tokens: Int, xStride: Int, into y: UnsafeMutablePointer<Float>, yStride: Int
     ) {
-        let w = base + range.lowerBound * rowStride * format.byteCount
+        let w = base + range.lowerBound * stride
         let out = y + range.lowerBound
+        let wStride = stride / format.blockByteCount
         switch format {
-        case .f32:
-            ck_matmul_f32(w.assumingMemoryBound(to: Float.self), rowStride, range.count, columns, x, xStride, tokens, out, yStride)
-        case .f16:
-            ck_matmul_f16(w.assumingMemoryBound(to: UInt16.self), rowStride, range.count, columns, x, xStride, tokens, out, yStride)
-        case .bf16:
-            ck_matmul_bf16(w.assumingMemoryBound(to: UInt16.self), rowStride, range.count, columns, x, xStride, tokens, out, yStride)
+        case .f32: ck_matmul_f32(w.assumingMemoryBound(to: Float.self), wStride, range.count, columns, x, xStride, tokens, out, yStride)
+        case .f16: ck_matmul_f16(w.assumingMemoryBound(to: UInt16.self), wStride, range.count, columns, x, xStride, tokens, out, yStride)
+        case .bf16: ck_matmul_bf16(w.assumingMemoryBound(to: UInt16.self), wStride, range.count, columns, x, xStride, tokens, out, yStride)
+        default: preconditionFailure("a matrix of \(format.name) is multiplied through a LinearInput")
+        }
+    }
+}
+
+/// Up to four products on the same number of tokens in one parallel region.
+package func multiplyTogether(
+    _ parallelism: Parallelism, _ a: LinearProduct, _ b: LinearProduct? = nil, _ c: LinearProduct? = nil, _ d: LinearProduct? = nil
+) {
+    let tokens = a.input.tokens
+    if tokens == 0 { return }
+    // Inputs first: tasks only read them.
+    a.prepare(parallelism)
+    b?.prepare(parallelism)
+    c?.prepare(parallelism)
+    d?.prepare(parallelism)
+    let threads = parallelism.threadCount
+    if threads == 1 {
+        a.compute(0..<a.matrix.rows, 0..<tokens)
+        if let b { b.compute(0..<b.matrix.rows, 0..<tokens) }
+        if let c { c.compute(0..<c.matrix.rows, 0..<tokens) }
+        if let d { d.compute(0..<d.matrix.rows, 0..<tokens) }
+        return
+    }
+    let (na, nb, nc, nd) = (a.taskCount(threads), b?.taskCount(threads) ?? 0, c?.taskCount(threads) ?? 0, d?.taskCount(threads) ?? 0)
+    // Rows are split first: a thread then reads its weights once; tokens only where there are too few rows.
+    let rowTasks = max(1, na + nb + nc + nd)
+    var tokenTasks = 1
+    if rowTasks < 4 * threads, tokens >= 48 { tokenTasks = min(tokens / 24, (4 * threads + rowTasks - 1) / rowTasks) }
+    // Whole tiles of the kernels.
+    let step = tokenTasks == 1 ? tokens : ((tokens + tokenTasks - 1) / tokenTasks + 23) / 24 * 24
+    tokenTasks = (tokens + step - 1) / step
+    parallelism.forEach((na + nb + nc + nd) * tokenTasks) { task in
+        let (row, first) = (task / tokenTasks, task % tokenTasks * step)
+        let range = first..<min(tokens, first + step)
+        if row < na {
+            a.computeTask(row, range, threads)
+        } else if row < na + nb {
+            b?.computeTask(row - na, range, threads)
+        } else if row < na + nb + nc {
+            c?.computeTask(row - na - nb, range, threads)
+        } else {
+            d?.computeTask(row - na - nb - nc, range, threads)
+        }
+    }
+}
+
+extension LinearProduct {
+    fileprivate func prepare(_ parallelism: Parallelism) {
+        precondition(input.columns == matrix.columns, "\(input.columns) inputs for \(matrix.columns) columns")
+        if matrix.format.isQuantized { _ = input.quantized(parallelism) }
+    }
+
+    /// Rows of one task: small enough to balance the threads, large enough to amortise handing one out.
+    private func grain(_ threads: Int) -> Int {
+        let work = max(1, matrix.columns * input.tokens)
+        let smallest = (matrix.format.isQuantized ? 1 << 18 : 1 << 17) / work
+        let balanced = matrix.rows / (4 * threads)
+        return max(16, (max(smallest, min(balanced, 128)) + 15) / 16 * 16)
+    }
+
+    fileprivate func taskCount(_ threads: Int) -> Int {
+        let grain = grain(threads)
+        return (matrix.rows + grain - 1) / grain
+    }
+
+    fileprivate func computeTask(_ task: Int, _ tokens: Range<Int>, _ threads: Int) {
+        let grain = grain(threads)
+        compute(task * grain..<min(matrix.rows, (task + 1) * grain), tokens)
+    }
+
+    /// Rows `rows` (from a multiple of 16 on) for the inputs `range`, on this thread.
+    fileprivate func compute(_ rows: Range<Int>, _ range: Range<Int>) {
+        if rows.isEmpty || range.isEmpty { return }
+        let out = y + range.lowerBound * stride
+        guard matrix.format.isQuantized, let quantized = input.quantizedRows else {
+            precondition(matrix.layout == .rows, "plain matrices are multiplied row by row")
+            matrix.multiplyRows(
+                rows, input.x + range.lowerBound * input.stride, tokens: range.count, xStride: input.stride, into: out, yStride: stride)
+            return
+        }
+        let format = matrix.format.kernel
+        switch matrix.layout {
+        case .panels:
+            ck_panel_matmul(
+                format, matrix.base + rows.lowerBound / 16 * matrix.stride, matrix.stride, rows.count, matrix.columns, quantized,
+                range.lowerBound, range.count, input.tokens, out + rows.lowerBound, stride)
+        case .rows:
+            for t in range {
+                ck_dot_rows(
+                    format, matrix.base + rows.lowerBound * matrix.stride, matrix.stride, nil, rows.count, matrix.columns, quantized, t,
+                    input.tokens, y + t * stride + rows.lowerBound)
+            }
+        case .units: preconditionFailure("units are summed by SparseProduct")
         }
     }
 }
@@ -65,11 +156,18 @@ extension Matrix {
     /// The rows in `range`, as float32 in the layout of `ck_gemm_packed_f32`, to `packed`: `columns` times `range.count`, rounded up
     /// to 32, floats.
     package func packRows(_ range: Range<Int>, into packed: UnsafeMutablePointer<Float>) {
-        let w = base + range.lowerBound * rowStride * format.byteCount
+        let w = base + range.lowerBound * stride
+        let rowStride = stride / format.blockByteCount
         switch format {
         case .f32: ck_gemm_pack_f32(w.assumingMemoryBound(to: Float.self), rowStride, range.count, columns, packed)
         case .f16: ck_gemm_pack_f16(w.assumingMemoryBound(to: UInt16.self), rowStride, range.count, columns, packed)
         case .bf16: ck_gemm_pack_bf16(w.assumingMemoryBound(to: UInt16.self), rowStride, range.count, columns, packed)
+        default:
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: max(1, range.count * columns)) { decoded in
+                guard let decoded = decoded.baseAddress else { return }
+                for r in range { decodeRow(r, into: decoded + (r - range.lowerBound) * columns) }
+                ck_gemm_pack_f32(decoded, columns, range.count, columns, packed)
+            }
         }
     }
 }
