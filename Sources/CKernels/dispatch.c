@@ -47,7 +47,20 @@ const ck_panel_kernels *ck_panel_kernels_for(ck_isa isa) {
     }
 }
 
-const ck_format_kernels *ck_format_kernels_for(ck_isa isa) { return ck_kernels_for(isa) ? &ck_format_kernels_portable : 0; }
+const ck_format_kernels *ck_format_kernels_for(ck_isa isa) {
+    if (!ck_kernels_for(isa)) return 0;
+    switch (isa) {
+#if defined(__x86_64__)
+    case CK_ISA_AVX2: return &ck_format_kernels_avx2;
+    case CK_ISA_AVX512: return __builtin_cpu_supports("avx512vnni") ? &ck_format_kernels_avx512 : &ck_format_kernels_avx2;
+#elif defined(__aarch64__)
+    case CK_ISA_NEON: return has_dot_product() ? &ck_format_kernels_neon_dot : &ck_format_kernels_neon;
+#elif defined(__wasm_simd128__)
+    case CK_ISA_SIMD128: return &ck_format_kernels_simd128;
+#endif
+    default: return &ck_format_kernels_portable;
+    }
+}
 
 // Written once with the same values by whichever threads come first, or by ck_select_isa.
 static const ck_kernels *selected;

@@ -139,11 +139,14 @@ extern const ck_format_kernels ck_format_kernels_portable;
 #if defined(__x86_64__)
 extern const ck_kernels ck_kernels_avx2, ck_kernels_avx512;
 extern const ck_panel_kernels ck_panel_kernels_avx2, ck_panel_kernels_avx512;
+extern const ck_format_kernels ck_format_kernels_avx2, ck_format_kernels_avx512;
 #elif defined(__aarch64__)
 extern const ck_kernels ck_kernels_neon;
 extern const ck_panel_kernels ck_panel_kernels_neon, ck_panel_kernels_neon_dot;
+extern const ck_format_kernels ck_format_kernels_neon, ck_format_kernels_neon_dot;
 #elif defined(__wasm_simd128__)
 extern const ck_kernels ck_kernels_simd128;
+extern const ck_format_kernels ck_format_kernels_simd128;
 #endif
 
 #define CK_CONCAT_(a, b) a##_##b

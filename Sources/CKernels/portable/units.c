@@ -51,7 +51,8 @@ CK_INLINE void pack_strip(ck_format format, const uint8_t *w, size_t row_bytes, 
                             scales + part * (padded * shape.scales + shape.shared * row), padded, first + o);
         }
         for (size_t o = rows; o < CK_STRIP; o++) {
-            for (size_t i = 0; i < shape.head; i += 2) __builtin_memset(record + padded * i + 2 * (first + o), 0, 2);
+            const size_t size = shape.head == 8 ? 4 : 2;   // of a scale
+            for (size_t i = 0; i < shape.head; i += size) __builtin_memset(record + padded * i + size * (first + o), 0, size);
             for (size_t part = 0; part < 32 / shape.shared; part++)
                 for (size_t i = 0; i < shape.scales; i++)
                     scales[part * (padded * shape.scales + shape.shared * row) + padded * i + first + o] = 0;
