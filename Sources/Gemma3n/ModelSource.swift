@@ -15,6 +15,8 @@ public struct ModelSource {
     /// `preprocessor_config.json` and `processor_config.json`.
     private let preprocessor: JSONValue?
     private let processor: JSONValue?
+    /// The JSON files that say the same as a GGUF file's metadata, by name; empty for a checkpoint that has them.
+    package let documents: [(name: String, json: JSONValue)]
 
     /// A checkpoint in the Hugging Face layout. The tokenizer may also be `tokenizer.gguf`, the metadata of a GGUF file, as in packed
     /// checkpoints made from one.
@@ -41,6 +43,7 @@ public struct ModelSource {
         weights = try WeightStore(open: open)
         preprocessor = try json("preprocessor_config.json")
         processor = try json("processor_config.json")
+        documents = []
     }
 
     /// A GGUF file of a Gemma 3n model, as llama.cpp's converter writes it.
@@ -59,6 +62,11 @@ public struct ModelSource {
         weights = WeightStore(try GGUFWeights(gguf, prefix: prefix, perLayerRows: metadata.perLayerRows, projector: projector).tensors)
         preprocessor = metadata.preprocessor
         processor = metadata.processor
+        let all: [(name: String, json: JSONValue?)] = [
+            ("config.json", metadata.config), ("generation_config.json", metadata.generation),
+            ("preprocessor_config.json", metadata.preprocessor), ("processor_config.json", metadata.processor),
+        ]
+        documents = all.compactMap { file in file.json.map { (file.name, $0) } }
     }
 
     /// Adds a sentence to `warnings`.

@@ -5,13 +5,20 @@
 public final class ByteRegion {
     /// Valid while this region is referenced: hold the region in a variable while reading, not in a passing expression.
     public let bytes: UnsafeRawBufferPointer
+    /// Whether the bytes are a file's, mapped read-only: the system can read them again.
+    package let isFileMapping: Bool
     private let release: (UnsafeRawBufferPointer) -> Void
 
     /// - Parameters:
     ///   - bytes: Valid and unchanged until `release` runs.
     ///   - release: Called once, when nothing uses the bytes any more.
-    public init(_ bytes: UnsafeRawBufferPointer, release: @escaping (UnsafeRawBufferPointer) -> Void = { _ in }) {
+    public convenience init(_ bytes: UnsafeRawBufferPointer, release: @escaping (UnsafeRawBufferPointer) -> Void = { _ in }) {
+        self.init(bytes, isFileMapping: false, release: release)
+    }
+
+    package init(_ bytes: UnsafeRawBufferPointer, isFileMapping: Bool, release: @escaping (UnsafeRawBufferPointer) -> Void) {
         self.bytes = bytes
+        self.isFileMapping = isFileMapping
         self.release = release
     }
 

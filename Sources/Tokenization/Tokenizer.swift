@@ -183,6 +183,21 @@ public final class Tokenizer: Sendable {
     public func piece(_ id: Int32) -> String? {
         vocabulary.contains(Int(id)) ? String(decoding: vocabulary.piece(Int(id)), as: UTF8.self) : nil
     }
+
+    // MARK: Handing on
+
+    /// What characters outside the vocabulary become, if bytes do not stand for them.
+    package var unknownToken: Int32? { encoder.unknown }
+
+    /// Calls `body` with every piece in order of ids, and the rank of the first merge that makes it, -1 if none does.
+    func forEachPiece(_ body: (_ id: Int, _ piece: UnsafeBufferPointer<UInt8>, _ rank: Int) -> Void) {
+        var ranks = [Int32](repeating: -1, count: vocabulary.count)
+        for rank in stride(from: encoder.merges.count - 1, through: 0, by: -1) {
+            let result = encoder.merges.result(ofRank: rank)
+            if result >= 0 { ranks[Int(result)] = Int32(truncatingIfNeeded: rank) }
+        }
+        for id in 0..<vocabulary.count where vocabulary.contains(id) { body(id, vocabulary.piece(id), Int(ranks[id])) }
+    }
 }
 
 /// What a tokenizer file holds.

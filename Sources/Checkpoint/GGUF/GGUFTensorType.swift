@@ -77,4 +77,10 @@ public enum GGUFTensorType: UInt32, Sendable, CaseIterable {
         ]
         return others.first { $0.0 == number }?.1 ?? "number \(number)"
     }
+
+    /// How a format is numbered; nil for those GGUF does not know.
+    public init?(_ format: ElementFormat) {
+        guard let type = Self.allCases.first(where: { $0.format == format }) else { return nil }
+        self = type
+    }
 }

@@ -1,3 +1,5 @@
+internal import Tensors
+
 /// The metadata of a GGUF file to be written, keys in the order in which they are set.
 ///
 /// - Source: ggml's `docs/gguf.md`, version 3.
@@ -7,6 +9,17 @@ public struct GGUFMetadata: Sendable {
     public private(set) var keys: [String] = []
 
     public init() {}
+
+    /// Everything that another file says, its values as they lie there.
+    ///
+    /// - Parameter except: Keys to leave out.
+    public init(copying file: GGUFFile, except: Set<String> = []) {
+        for key in file.keys where !except.contains(key) {
+            guard let value = file[key] else { continue }
+            begin(key, value.type.rawValue)
+            value.append(to: &bytes)
+        }
+    }
 
     public var count: Int { keys.count }
 
@@ -43,6 +56,11 @@ public struct GGUFMetadata: Sendable {
         bytes.append(littleEndian: UInt32(value))
     }
 
+    public mutating func set(_ key: String, int32 value: Int32) {
+        begin(key, Self.int32)
+        bytes.append(littleEndian: UInt32(bitPattern: value))
+    }
+
     public mutating func set(_ key: String, float32 value: Float) {
         begin(key, Self.float32)
         bytes.append(littleEndian: value.bitPattern)
@@ -77,11 +95,12 @@ public struct GGUFMetadata: Sendable {
         }
     }
 
-    /// A value as it lies in another file: `bytes` behind its type.
-    package mutating func set(_ key: String, type: UInt32, raw value: some Sequence<UInt8>) {
-        begin(key, type)
-        bytes.append(contentsOf: value)
-    }
+    /// Keys under which our files carry the JSON files of the checkpoint, by file name.
+    public static let embeddedFiles: [(file: String, key: String)] = [
+        ("config.json", "gemma3n.huggingface.config"), ("generation_config.json", "gemma3n.huggingface.generation_config"),
+        ("preprocessor_config.json", "gemma3n.huggingface.preprocessor_config"),
+        ("processor_config.json", "gemma3n.huggingface.processor_config"),
+    ]
 }
 
 /// Lays out a GGUF file of version 3: a head with metadata and the table of tensors, then the tensors' bytes.
@@ -142,6 +161,20 @@ public struct GGUFLayout: Sendable {
 
     /// The size of the whole file.
     public var byteCount: Int { tensors.reduce(head.count) { $0 + $1.paddedByteCount } }
+}
+
+extension GGUFValue {
+    /// Appends the value as it lies in a file, behind its type.
+    fileprivate func append(to bytes: inout [UInt8]) {
+        switch type {
+        case .string: bytes.append(littleEndian: UInt64(range.count))
+        case .array:
+            bytes.append(littleEndian: elementType.rawValue)
+            bytes.append(littleEndian: UInt64(elementCount))
+        default: break
+        }
+        withExtendedLifetime(region) { bytes.append(contentsOf: region.bytes[range]) }
+    }
 }
 
 extension [UInt8] {

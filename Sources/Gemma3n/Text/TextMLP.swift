@@ -186,7 +186,7 @@ final class Survivors {
 /// The quantile of the standard normal distribution: `x` with `P(X <= x) = p`, `0 < p < 1`.
 ///
 /// - Source: Wichura's AS 241 (PPND16), accurate to about 1e-16.
-func normalQuantile(_ p: Double) -> Double {
+package func normalQuantile(_ p: Double) -> Double {
     func ratio(_ r: Double, _ a: [Double], _ b: [Double]) -> Double {
         var (numerator, denominator) = (0.0, 0.0)
         for k in stride(from: a.count - 1, through: 0, by: -1) { numerator = numerator * r + a[k] }

@@ -33,7 +33,7 @@ public struct MappedFile: Sendable {
         guard let address = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
             throw FileError(errno: errno, "map", path)
         }
-        region = ByteRegion(UnsafeRawBufferPointer(start: address, count: size)) { bytes in
+        region = ByteRegion(UnsafeRawBufferPointer(start: address, count: size), isFileMapping: true) { bytes in
             munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
         }
     }
