@@ -1,4 +1,5 @@
 import Checkpoint
+import Tensors
 import TestSupport
 import Testing
 
@@ -53,5 +54,53 @@ import Testing
             #expect(GGUFTensorNames.filled(back, "\(place.slice ?? 0)") == tensor.name)
         }
         #expect(places.count == file.tensors.count && places.count > 300)
+    }
+}
+
+@Suite struct GGUFWriterTests {
+    /// What is written is read again, value by value; numbers lie where the head says.
+    @Test func roundTrip() throws {
+        var metadata = GGUFMetadata()
+        metadata.set("general.architecture", string: "gemma3n")
+        metadata.set("a.count", uint32: 7)
+        metadata.set("a.signed", int32: -7)
+        metadata.set("a.scale", float32: 0.25)
+        metadata.set("a.flag", bool: true)
+        metadata.set("a.words", strings: [Array("one".utf8), [], [0xFF, 0x00]])
+        metadata.set("a.numbers", int32s: [1, -2])
+        metadata.set("a.floats", float32s: [1.5, -.infinity])
+        metadata.set("a.flags", bools: [true, false, true])
+        let tensors = [
+            GGUFLayout.Tensor(name: "x", shape: [3], type: 0, byteCount: 12), GGUFLayout.Tensor(name: "y", shape: [2, 1, 2], type: 0, byteCount: 16),
+        ]
+        let layout = GGUFLayout(metadata: metadata, tensors: tensors)
+        var bytes = layout.head
+        for (tensor, values) in zip(layout.tensors, [[1, 2, 3], [4, 5, 6, 7]] as [[Float]]) {
+            for value in values { withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes += $0 } }
+            bytes += [UInt8](repeating: 0, count: tensor.paddedByteCount - tensor.byteCount)
+        }
+        #expect(bytes.count == layout.byteCount)
+        let file = try GGUFFile(bytes: ByteRegion(copying: bytes), name: "x.gguf")
+        #expect(file.version == 3 && file.keys == metadata.keys)
+        #expect(file["a.count"]?.integer == 7 && file["a.signed"]?.integer == -7 && file["a.scale"]?.double == 0.25 && file["a.flag"]?.bool == true)
+        #expect(file["a.words"]?.count == 3 && file["a.numbers"]?.integers == [1, -2] && file["a.floats"]?.doubles == [1.5, -.infinity])
+        #expect(file["a.flags"]?.bools == [true, false, true])
+        #expect(file.tensor("x")?.decoded() == [1, 2, 3] && file.tensor("y")?.shape == [2, 1, 2] && file.tensor("y")?.decoded() == [4, 5, 6, 7])
+        // Copied metadata has the same bytes.
+        let copy = GGUFLayout(metadata: GGUFMetadata(copying: file), tensors: tensors)
+        #expect(copy.head == layout.head)
+        #expect(GGUFMetadata(copying: file, except: ["a.count"]).keys.count == metadata.count - 1)
+    }
+
+    @Test func alignedSafeTensors() throws {
+        let entries = [SafeTensorsWriter.Entry(name: "a", shape: [3]), SafeTensorsWriter.Entry(name: "b", shape: [2])]
+        var bytes = SafeTensorsWriter.header(entries, alignment: 64)
+        #expect(bytes.count % 64 == 0)
+        for values in [[1, 2, 3], [4, 5]] as [[Float]] {
+            for value in values { withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes += $0 } }
+            bytes += [UInt8](repeating: 0, count: SafeTensorsWriter.padded(values.count * 4, to: 64) - values.count * 4)
+        }
+        let file = try SafeTensorsFile(bytes: ByteRegion(copying: bytes), name: "x.safetensors")
+        #expect(file["a"]?.decoded() == [1, 2, 3] && file["b"]?.decoded() == [4, 5])
     }
 }
