@@ -64,7 +64,7 @@ def blocks_configuration(width: int) -> dict:
     """`width` 64 gives rows of whole blocks of 32, 256 of whole blocks of 256."""
     return {
         "architectures": ["Gemma3nForCausalLM"], "model_type": "gemma3n_text", "dtype": "float32", "vocab_size": 640,
-        "vocab_size_per_layer_input": 600, "hidden_size": width, "hidden_size_per_layer_input": width // 2, "num_hidden_layers": 4,
+        "vocab_size_per_layer_input": 600, "hidden_size": width, "hidden_size_per_layer_input": width if width == 256 else width // 2, "num_hidden_layers": 4,
         "intermediate_size": 4 * width, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": width // 4,
         "num_kv_shared_layers": 1, "layer_types": ["sliding_attention", "full_attention", "sliding_attention", "full_attention"],
         "activation_sparsity_pattern": [0.9, 0.5, 0.0, 0.0], "sliding_window": 9, "laurel_rank": 32, "altup_num_inputs": 4,

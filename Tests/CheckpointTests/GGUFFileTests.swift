@@ -107,7 +107,10 @@ struct GGUFFileTests {
         file.tensor("w", [256], type: 10)
         file.data(84)
         let error = sentence(file.bytes)
-        #expect(error?.hasPrefix("x.gguf: tensor 'w' is stored as Q2_K; this version reads F32, F16, ") == true, "\(error ?? "")")
+        #expect(
+            error
+                == "x.gguf: tensor 'w' is stored as Q2_K; this version reads F32, F16, Q4_0, Q5_0, Q8_0, Q4_K, Q5_K, Q6_K, BF16. Use a file of one of these types."
+        )
     }
 
     /// One wrong thing each: what the sentence must name.
@@ -166,6 +169,8 @@ struct GGUFFileTests {
         refuses(tensor([1], offset: 0x7FFF_FFFF_FFFF_FFE0), "takes 4 bytes")
         refuses(tensor([1], offset: 4), "a multiple of 32")
         refuses(tensor([2, 2], type: 99), "number 99")
+        refuses(tensor([48], type: 2), "shape [48], but Q4_0 stores rows in blocks of 32")
+        refuses(tensor([512, 3], type: 12), "takes 864 bytes")
         var names = Pieces(tensors: 2)
         names.tensor("w", [1])
         names.tensor("w", [1], offset: 32)
@@ -176,6 +181,15 @@ struct GGUFFileTests {
         overlap.tensor("w", [1], offset: 32)
         overlap.data(64)
         refuses(overlap, "'v' and 'w' overlap")
+    }
+
+    /// Rows that llama.cpp's own routines quantised, as the `gguf` package reads them: the same bits.
+    @Test(arguments: ["q4_0", "q5_0", "q8_0", "q4_k", "q5_k", "q6_k"]) func everyTypeIsDecoded(_ type: String) throws {
+        let gguf = try GGUFFile(bytes: ByteRegion(copying: readBytes(Fixtures.path("gguf/tensors.gguf"))), name: "tensors.gguf")
+        let tensor = try #require(gguf.tensor(type))
+        #expect(tensor.format.name == type.uppercased() && tensor.shape == [3, 512])
+        let expected = try FixtureFile("gguf/tensors.safetensors").floats(type)
+        #expect(tensor.decoded().map(\.bitPattern) == expected.map(\.bitPattern))
     }
 
     /// Damaged files: a typed error or a file whose every value can be read, never a trap.

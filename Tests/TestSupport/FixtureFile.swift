@@ -26,6 +26,11 @@ public struct FixtureFile {
         file = try SafeTensorsFile(bytes: ByteRegion(copying: readBytes(Fixtures.path(path))), name: path)
     }
 
+    /// - Parameter path: Anywhere: for files that are too large for the repository.
+    public init(at path: String) throws {
+        file = try SafeTensorsFile(bytes: ByteRegion(copying: readBytes(path)), name: path)
+    }
+
     public func contains(_ name: String) -> Bool { file[name] != nil || file.others.contains { $0.name == name } }
 
     /// Values of a float tensor.

@@ -75,7 +75,6 @@ public struct GGUFFile: Sendable {
 private struct GGUFReader {
     struct TensorHeader {
         let name: String
-        let type: GGUFTensorType
         let format: ElementFormat
         /// Logical order: slowest dimension first.
         let shape: [Int]
@@ -226,17 +225,17 @@ private struct GGUFReader {
             shape.insert(Int(size), at: 0)
         }
         let number = try uint32(what)
-        guard let type = GGUFTensorType(rawValue: number), let format = type.format else {
-            let known = GGUFTensorType.allCases.filter { $0.format != nil }.map { $0.name }.joined(separator: ", ")
+        guard let format = GGUFTensorType(rawValue: number)?.format else {
+            let known = GGUFTensorType.allCases.map { $0.name }.joined(separator: ", ")
             throw unsupported(
                 "\(what) is stored as \(GGUFTensorType.name(ofNumber: number)); this version reads \(known). Use a file of one of these types.")
         }
         let rowLength = shape.last ?? 1
-        guard rowLength % type.blockLength == 0 else {
-            throw malformed("\(what) has shape \(shape), but \(type.name) stores rows in blocks of \(type.blockLength).")
+        guard rowLength % format.blockLength == 0 else {
+            throw malformed("\(what) has shape \(shape), but \(format.name) stores rows in blocks of \(format.blockLength).")
         }
-        var size = type.blockByteCount
-        for factor in shape.dropLast() + [rowLength / type.blockLength] {
+        var size = format.blockByteCount
+        for factor in shape.dropLast() + [rowLength / format.blockLength] {
             let (product, overflow) = size.multipliedReportingOverflow(by: factor)
             guard !overflow else { throw malformed("\(what) has shape \(shape), larger than any file.") }
             size = product
@@ -246,7 +245,7 @@ private struct GGUFReader {
             throw malformed("\(what) begins at byte \(offset) of the tensor data, expected a multiple of \(alignment) (general.alignment).")
         }
         guard offset <= UInt64(Int.max) else { throw malformed("\(what) begins at byte \(offset) of the tensor data, beyond any file.") }
-        return TensorHeader(name: name, type: type, format: format, shape: shape, offset: Int(offset), byteCount: size)
+        return TensorHeader(name: name, format: format, shape: shape, offset: Int(offset), byteCount: size)
     }
 
     func tensors(_ headers: [TensorHeader], alignment: Int) throws(CheckpointError) -> [StoredTensor] {

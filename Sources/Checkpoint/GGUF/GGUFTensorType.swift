@@ -15,55 +15,20 @@ public enum GGUFTensorType: UInt32, Sendable, CaseIterable {
     case bf16 = 30
 
     /// The name that GGUF tools show.
-    public var name: String {
-        switch self {
-        case .f32: "F32"
-        case .f16: "F16"
-        case .bf16: "BF16"
-        case .q4_0: "Q4_0"
-        case .q5_0: "Q5_0"
-        case .q8_0: "Q8_0"
-        case .q4_K: "Q4_K"
-        case .q5_K: "Q5_K"
-        case .q6_K: "Q6_K"
-        }
-    }
+    public var name: String { format.name }
 
-    /// Elements of a row that are stored together.
-    public var blockLength: Int {
-        switch self {
-        case .f32, .f16, .bf16: 1
-        case .q4_0, .q5_0, .q8_0: 32
-        case .q4_K, .q5_K, .q6_K: 256
-        }
-    }
-
-    /// Bytes of one block.
-    public var blockByteCount: Int {
-        switch self {
-        case .f32: 4
-        case .f16, .bf16: 2
-        case .q4_0: 18
-        case .q5_0: 22
-        case .q8_0: 34
-        case .q4_K: 144
-        case .q5_K: 176
-        case .q6_K: 210
-        }
-    }
-
-    /// The same encoding in memory.
-    public var format: ElementFormat? {
+    /// The same encoding in memory: byte for byte.
+    public var format: ElementFormat {
         switch self {
         case .f32: .f32
         case .f16: .f16
         case .bf16: .bf16
-        case .q8_0: ElementFormat(rawValue: 3)
-        case .q4_0: ElementFormat(rawValue: 4)
-        case .q5_0: ElementFormat(rawValue: 5)
-        case .q4_K: ElementFormat(rawValue: 6)
-        case .q5_K: ElementFormat(rawValue: 7)
-        case .q6_K: ElementFormat(rawValue: 8)
+        case .q4_0: .q4_0
+        case .q5_0: .q5_0
+        case .q8_0: .q8_0
+        case .q4_K: .q4_K
+        case .q5_K: .q5_K
+        case .q6_K: .q6_K
         }
     }
 

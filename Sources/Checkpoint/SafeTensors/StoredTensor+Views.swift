@@ -1,13 +1,15 @@
+internal import Tensors
+
 extension StoredTensor {
     /// The same tensor under another name.
     package func renamed(_ name: String) -> StoredTensor {
-        StoredTensor(name: name, format: format, shape: shape, file: file, region: region, offset: offset)
+        StoredTensor(name: name, format: format, layout: layout, shape: shape, file: file, region: region, offset: offset)
     }
 
     /// The same elements in another shape.
-    /// - Precondition: As many of them.
+    /// - Precondition: As many of them, in rows.
     package func reshaped(_ shape: [Int]) -> StoredTensor {
-        precondition(shape.reduce(1, *) == elementCount, "'\(name)' \(self.shape) seen as \(shape)")
+        precondition(layout == .rows && shape.reduce(1, *) == elementCount, "'\(name)' \(self.shape) seen as \(shape)")
         return StoredTensor(name: name, format: format, shape: shape, file: file, region: region, offset: offset)
     }
 
@@ -16,7 +18,7 @@ extension StoredTensor {
     package func slice(rows: Range<Int>, shape newShape: [Int]) -> StoredTensor {
         let rowCount = shape.dropLast().reduce(1, *)
         let columns = shape.last ?? 1
-        precondition(rows.lowerBound >= 0 && rows.upperBound <= rowCount, "rows \(rows) of \(rowCount)")
+        precondition(layout == .rows && rows.lowerBound >= 0 && rows.upperBound <= rowCount, "rows \(rows) of \(rowCount)")
         precondition(newShape.reduce(1, *) == rows.count * columns, "\(rows.count) rows of \(columns) seen as \(newShape)")
         let rowBytes = rowCount == 0 ? 0 : byteCount / rowCount
         return StoredTensor(

@@ -62,7 +62,7 @@ struct GGUFConfiguration {
             members.append(("eos_token_id", .array(endOfAnswer.map { .number(JSONNumber(Int($0))) })))
             config = JSONValue(members)
         }
-        mediaTokens = vocabSize > perLayerRows ? tokens.named : []
+        mediaTokens = tokens.unnamed
         generation = try Self.embedded("generation_config.json", gguf) ?? Self.generation(gguf, endOfAnswer)
         preprocessor = try Self.embedded("preprocessor_config.json", gguf)
         if let embeddedProcessor = try Self.embedded("processor_config.json", gguf) {
@@ -222,9 +222,11 @@ struct GGUFConfiguration {
     }
 }
 
-/// The ids of pictures' and sound's tokens: those that the vocabulary names, else where they lie in the released checkpoints.
+/// The ids of pictures' and sound's tokens: those that the vocabulary names, else where they lie behind the tokens of text.
 struct MediaTokenIDs {
     private var ids: [String: Int] = [:]
+    /// Ids for which the file has no piece.
+    private let padding: Set<Int>
     let visionOffset: Int
     let audioOffset: Int
     var endOfTurn: Int? { ids["<end_of_turn>"] }
@@ -236,13 +238,16 @@ struct MediaTokenIDs {
     /// - Parameter textTokens: Tokens with a row of their own in the per-layer table; those of pictures and sound follow.
     init(_ gguf: GGUFFile, _ projector: GGUFFile?, textTokens: Int) {
         var found: [String: Int] = [:]
+        var padding: Set<Int> = []
         var id = 0
         _ = gguf["tokenizer.ggml.tokens"]?.forEachString { (piece: UnsafeBufferPointer<UInt8>) in
             defer { id += 1 }
+            if piece.starts(with: "[PAD".utf8) { padding.insert(id) }
             guard piece.count > 12, piece.count < 20, piece[0] == UInt8(ascii: "<") else { return }
             for name in Self.names where piece.elementsEqual(name.utf8) { found[name] = id }
         }
         ids = found
+        self.padding = padding
         visionOffset = found["<end_of_image>"] ?? textTokens
         audioOffset = found["<end_of_audio>"] ?? visionOffset + (projector?.tensor("mm.embedding.weight")?.shape.first ?? 128)
         let assumed = [
@@ -254,8 +259,9 @@ struct MediaTokenIDs {
 
     subscript(_ name: String) -> Int { ids[name] ?? 0 }
 
-    var named: [(content: String, id: Int32)] {
-        Self.names.dropFirst().filter { !$0.utf8.starts(with: "<start".utf8) }.map { ($0, Int32(truncatingIfNeeded: self[$0])) }
+    /// Those whose places the file has filled up.
+    var unnamed: [(content: String, id: Int32)] {
+        Self.names.filter { padding.contains(self[$0]) }.map { ($0, Int32(truncatingIfNeeded: self[$0])) }
     }
 }
 
