@@ -2,18 +2,21 @@ internal import Tensors
 
 /// What the text model has to read and to compute: the yardsticks that measured speeds are held against.
 ///
-/// Only matrices count; vectors (norms, AltUp coefficients) are some thousandths of them. In the layers with a cutoff the units
-/// that it removes are taken as neither read nor multiplied where the stored layout allows that: a share of
-/// `1 - activation_sparsity_pattern`, as the normal distribution behind the cutoff promises.
+/// Only matrices count; vectors (norms, AltUp coefficients) and the one row of each table are some thousandths of them. In the layers
+/// with a cutoff the units that it keeps are taken as a share of `1 - activation_sparsity_pattern`, as the normal distribution
+/// behind the cutoff promises, and the others as neither read nor multiplied where the layout of the weights allows that.
 package struct TextWork: Sendable, Equatable {
     /// Multiply-adds, apart by the arithmetic that computes them.
     package struct MultiplyAdds: Sendable, Equatable {
-        /// Products with weights stored in 32 or 16 bits, and attention.
+        /// Products in float32: weights stored in 32 or 16 bits, units of sparse layers, attention.
         package var float = 0.0
-        /// Products with quantised weights.
+        /// Products of 8-bit integers: quantised weights.
         package var integer = 0.0
 
-        package var total: Double { float + integer }
+        static func += (a: inout MultiplyAdds, b: MultiplyAdds) {
+            a.float += b.float
+            a.integer += b.integer
+        }
     }
 
     /// Bytes of weights that one decoded token reads.
@@ -53,9 +56,11 @@ package struct TextWork: Sendable, Equatable {
                 layer.attention.query, layer.attention.output, layer.laurel.left, layer.laurel.right, layer.mlp.gate,
                 layer.perLayerInputGate, layer.perLayerProjection,
             ] { add(matrix, perToken: perToken) }
-            let kept = 1 - c.activationSparsityPattern[index]
-            add(layer.mlp.up, perToken: perToken, share: kept, multiplied: 1)
-            add(layer.mlp.down, perToken: perToken)
+            // In layers with a cutoff: rows of `up` one by one for one token; units of `down` always, and of `up` with them.
+            let (mlp, kept) = (layer.mlp, 1 - c.activationSparsityPattern[index])
+            let skips = mlp.down.layout == .units
+            add(mlp.up, perToken: perToken, share: mlp.up.layout == .rows ? kept : 1, multiplied: skips ? kept : 1)
+            add(mlp.down, perToken: perToken, share: skips ? kept : 1)
             if perToken {
                 switch c.layerTypes[index] {
                 case .full: fullAttention += perPosition
@@ -71,7 +76,9 @@ package struct TextWork: Sendable, Equatable {
     private mutating func add(_ matrix: Matrix, perToken: Bool, share: Double = 1, multiplied: Double? = nil) {
         bytesPerToken += share * Double(matrix.byteCount)
         let count = (multiplied ?? share) * Double(matrix.rows * matrix.columns)
-        if perToken { perPromptToken.float += count } else { once.float += count }
+        var work = MultiplyAdds()
+        if matrix.format.isQuantized && matrix.layout != .units { work.integer = count } else { work.float = count }
+        if perToken { perPromptToken += work } else { once += work }
     }
 
     /// Multiply-adds of a prompt of `count` tokens from an empty cache, logits of the last one wanted.
