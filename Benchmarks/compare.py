@@ -296,7 +296,17 @@ class Bench:
         if sample:
             self.keep("mistral", "mistral.rs", sample)
 
+    def pack(self):
+        """Makes the packed models that are not there yet."""
+        for gguf, packed in ((self.a.gguf, self.a.packed), (self.a.large, self.a.large_packed)):
+            if gguf and packed and not packed.exists():
+                print(f"packing {gguf}", file=sys.stderr, flush=True)
+                outcome = self.process([self.a.gemma3n, "convert", gguf, packed])
+                if outcome.returncode != 0:
+                    sys.exit((outcome.stderr.strip().splitlines() or ["error: cannot pack " + str(gguf)])[-1])
+
     def run(self, parts):
+        self.pack()
         for part in parts:
             start = time.time()
             if part in ("large", "memory"):
@@ -429,7 +439,7 @@ class Report:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--gguf", type=Path, help="the file that llama.cpp opens, and ours too without --packed")
-    parser.add_argument("--packed", type=Path, help="the same model in our packed layout")
+    parser.add_argument("--packed", type=Path, help="the same model in our packed layout; made if it is not there")
     parser.add_argument("--large", type=Path, help="a second GGUF file for the part `large`")
     parser.add_argument("--large-packed", type=Path)
     parser.add_argument("--checkpoint", type=Path, help="a Hugging Face checkpoint with encoders")
