@@ -61,8 +61,14 @@ def make_vision():
     vision.record_sizes(CHECKPOINTS / "tiny", FIXTURES / "vision")
 
 
+def make_quantised():
+    import quantised_blocks
+
+    quantised_blocks.record(FIXTURES / "quantised")
+
+
 PARTS = {"checkpoints": make_checkpoints, "tokenizer": make_tokenizer, "activations": make_activations, "resize": make_resize, "mel": make_mel,
-         "vision": make_vision}
+         "vision": make_vision, "quantised": make_quantised}
 
 if __name__ == "__main__":
     for part in sys.argv[1:] or PARTS:

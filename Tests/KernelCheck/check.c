@@ -68,6 +68,38 @@ static void panels(const ck_isa *isas, int count, uint64_t *hash) {
     }
 }
 
+/// Products of encoded rows, as they are and as units.
+static void formats(const ck_isa *isas, int count, uint64_t *hash) {
+    enum { COLUMNS = 2560, ROWS = 40 };
+    static uint8_t rows[ROWS * COLUMNS * 4];
+    static _Alignas(64) uint8_t activations[3 * COLUMNS * 2], units[128 * COLUMNS * 4];
+    static float a[COLUMNS];
+    static int32_t chosen[ROWS], survivors[COLUMNS];
+    for (int round = 0; round < 77; round++) {
+        const ck_format format = (ck_format)(round % 11);
+        const size_t length = ck_block_length(format), step = length < 32 ? 32 : length, k = step * (1 + next() % (COLUMNS / step));
+        const size_t bytes = ck_row_bytes(format, k), first = next() % ROWS, some = ROWS - first;
+        for (size_t r = 0; r < ROWS; r++) ck_quantize_row(format, w + next() % (SIZE - COLUMNS), k, rows + r * bytes);
+        for (int i = 0; i < ROWS; i++) chosen[i] = (int32_t)(next() % ROWS);
+        size_t survived = 0;
+        for (size_t i = 0; i < k; i++)
+            if (next() % 6 == 0) {
+                survivors[survived] = (int32_t)i;
+                a[survived++] = number();
+            }
+        ck_pack_units(format, rows, bytes, ROWS, k, 0, ROWS, units);
+        for (int v = 0; v < count; v++) {
+            const ck_format_kernels *kernel = ck_format_kernels_for(isas[v]);
+            for (int i = 0; i < OUT; i++) results[v][i] = 7;
+            kernel->units_accumulate(format, units, ROWS, survivors, survived, a, first, some, results[v]);
+            if (length < 32) continue;
+            ck_panel_kernels_for(isas[v])->quantize_activations(x, 300, k, 3, 0, 3, activations);
+            kernel->dot_rows(format, rows, bytes, chosen, ROWS - 3, k, activations, 1, 3, results[v] + 100);
+        }
+        compare("rows and units", isas, count, hash, 1e-3f);
+    }
+}
+
 int main(void) {
     static const ck_isa all[] = {CK_ISA_PORTABLE, CK_ISA_AVX2, CK_ISA_AVX512, CK_ISA_NEON};
     ck_isa isas[4];
@@ -122,6 +154,7 @@ int main(void) {
         compare("rows", isas, count, &hash, 1e-4f);
     }
     panels(isas, count, &hash);
+    formats(isas, count, &hash);
     for (int v = 0; v < count; v++) printf("checked: %s\n", ck_isa_name(isas[v]));
     if (count > 1) printf("bits: %016llx\n", (unsigned long long)hash);
     return failures != 0;
