@@ -56,6 +56,10 @@ static inline void ck_prefetch(const void *address, size_t bytes) {
     for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const char *)address + i, 0, 3);
 }
 
+/// A lock for work that is done once: who finds it taken waits.
+static inline void ck_lock(int32_t *lock) { while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE)) ck_pause(); }
+static inline void ck_unlock(int32_t *lock) { __atomic_store_n(lock, 0, __ATOMIC_RELEASE); }
+
 // MARK: Matrix products
 // y[t * y_stride + r] = sum_k w[r * w_stride + k] * x[t * x_stride + k]   for t < tokens, r < rows.
 

@@ -27,7 +27,7 @@ struct AudioConformerAttention: Sendable {
     private let post: EncoderMatrix  // [D, D]
     private let postNorm: Vector  // [D]
 
-    init(_ scope: WeightScope, _ c: AudioConfiguration) throws(CheckpointError) {
+    init(_ scope: WeightScope, _ c: AudioConfiguration, _ precision: EncoderPrecision) throws(CheckpointError) {
         heads = c.confNumAttentionHeads
         headSize = c.headDim
         past = c.attentionPast
@@ -36,10 +36,10 @@ struct AudioConformerAttention: Sendable {
         clip = c.gradientClipping
         let size = c.hiddenSize
         preNorm = try scope["pre_attn_norm"].vector(count: size)
-        query = EncoderMatrix(try scope["attn"]["q_proj"].matrix(rows: size, columns: size))
-        key = EncoderMatrix(try scope["attn"]["k_proj"].matrix(rows: size, columns: size))
-        value = EncoderMatrix(try scope["attn"]["v_proj"].matrix(rows: size, columns: size))
-        post = EncoderMatrix(try scope["post"].matrix(rows: size, columns: size))
+        query = EncoderMatrix(try scope["attn"]["q_proj"].matrix(rows: size, columns: size), precision)
+        key = EncoderMatrix(try scope["attn"]["k_proj"].matrix(rows: size, columns: size), precision)
+        value = EncoderMatrix(try scope["attn"]["v_proj"].matrix(rows: size, columns: size), precision)
+        post = EncoderMatrix(try scope["post"].matrix(rows: size, columns: size), precision)
         postNorm = try scope["post_norm"].vector(count: size)
 
         let perDimScale = try scope["attn"]["per_dim_scale"].vector(
@@ -103,8 +103,8 @@ struct AudioConformerAttention: Sendable {
             let place = range.lowerBound * size
             AudioRows.normalize(x + place, frames: range.count, clip: clip, weight: preNorm, epsilon: epsilon, into: normed)
             query.multiply(normed, tokens: range.count, into: q + place, scratch: work)
-            key.multiply(normed, tokens: range.count, into: k + place, scratch: work)
-            value.multiply(normed, tokens: range.count, into: v + place, scratch: work)
+            key.multiply(normed, tokens: range.count, isSameInput: true, into: k + place, scratch: work)
+            value.multiply(normed, tokens: range.count, isSameInput: true, into: v + place, scratch: work)
         }
         let post = post.ready(memory, parallelism)
         memory.forEachTile(frames, scratchPerPixel: 2 * size, [post], parallelism) { range, mixed, work in

@@ -22,12 +22,14 @@ public struct AudioTower: Sendable {
 
     /// - Parameter scope: `audio_tower`.
     /// - Throws: `missingTensor`, `wrongShape`.
-    public init(_ scope: WeightScope, _ configuration: AudioConfiguration) throws(CheckpointError) {
+    public init(
+        _ scope: WeightScope, _ configuration: AudioConfiguration, precision: EncoderPrecision = .exact
+    ) throws(CheckpointError) {
         self.configuration = configuration
-        subsampler = try AudioSubSampleConvProjection(scope["subsample_conv_projection"], configuration)
+        subsampler = try AudioSubSampleConvProjection(scope["subsample_conv_projection"], configuration, precision)
         var blocks: [AudioConformerBlock] = []
         for index in 0..<configuration.confNumHiddenLayers {
-            blocks.append(try AudioConformerBlock(scope["conformer"][index], configuration))
+            blocks.append(try AudioConformerBlock(scope["conformer"][index], configuration, precision))
         }
         self.blocks = blocks
     }

@@ -6,16 +6,22 @@ struct EncoderMatrix: Sendable {
     let rows: Int
     let columns: Int
     private let weight: Matrix
+    /// The copy in 8 bits; nil where products are computed in float32.
+    private let eightBit: EightBitWeights?
 
-    init(_ weight: Matrix) {
+    init(_ weight: Matrix, _ precision: EncoderPrecision) {
         rows = weight.rows
         columns = weight.columns
         self.weight = weight
+        eightBit = precision == .fast && weight.columns % 32 == 0 ? EightBitWeights() : nil
     }
 
-    /// The matrix as its products read it. Made anew for every run and shared by all products of it: packed weights take twice
-    /// the bytes of stored ones, and packing them costs as much as multiplying one vector.
+    /// The matrix as its products read it.
+    ///
+    /// Float32 weights are packed anew for every run and shared by all products of it: they take twice the bytes of stored ones, and
+    /// packing costs about as much as multiplying two vectors. Weights in 8 bits are made once, when they are first needed.
     func ready(_ memory: EncoderMemory, _ parallelism: Parallelism) -> ReadyMatrix {
+        if let eightBit { return ReadyMatrix(rows: rows, columns: columns, weights: .panels(eightBit.panels(of: weight, parallelism))) }
         let panel = Int(CK_GEMM_PANEL)
         let panels = (rows + panel - 1) / panel
         let block = memory.lend(panels * panel * columns)
@@ -23,36 +29,107 @@ struct EncoderMatrix: Sendable {
             weight.packRows(
                 range.lowerBound * panel..<min(rows, range.upperBound * panel), into: block.pointer + range.lowerBound * panel * columns)
         }
-        return ReadyMatrix(rows: rows, columns: columns, packed: block)
+        return ReadyMatrix(rows: rows, columns: columns, weights: .floats(block))
+    }
+}
+
+/// Weights in 8 bits, made when they are first needed and shared by everybody who uses the model.
+private final class EightBitWeights: @unchecked Sendable {
+    private var lock: Int32 = 0
+    private var panels: EightBitPanels?
+
+    func panels(of weight: Matrix, _ parallelism: Parallelism) -> EightBitPanels {
+        ck_lock(&lock)
+        defer { ck_unlock(&lock) }
+        if let panels { return panels }
+        let made = EightBitPanels(weight, parallelism)
+        panels = made
+        return made
+    }
+}
+
+/// A matrix of Q8_0 weights whose rows are interleaved by 16.
+final class EightBitPanels {
+    private let memory: UnsafeMutableRawPointer
+    /// Bytes of 16 rows.
+    private let stride: Int
+
+    init(_ weight: Matrix, _ parallelism: Parallelism) {
+        let (rows, columns) = (weight.rows, weight.columns)
+        let count = (rows + 15) / 16
+        stride = ck_panel_bytes(CK_Q8_0, columns)
+        memory = .allocate(byteCount: max(64, count * stride), alignment: 64)
+        let (memory, stride) = (memory, stride)
+        parallelism.forEachRange(count, by: max(1, (1 << 16) / max(16 * columns, 1))) { range in
+            let rowBytes = columns / 32 * 34
+            let values = FloatBuffer(count: columns)
+            withUnsafeTemporaryAllocation(byteCount: max(16 * rowBytes, 1), alignment: 64) { quantized in
+                guard let base = quantized.baseAddress else { return }
+                for panel in range {
+                    let lanes = min(16, rows - panel * 16)
+                    for lane in 0..<lanes {
+                        weight.decodeRow(panel * 16 + lane, into: values.pointer)
+                        ck_quantize_row(CK_Q8_0, values.pointer, columns, base + lane * rowBytes)
+                    }
+                    ck_pack_panel(CK_Q8_0, base, rowBytes, lanes, columns, memory + panel * stride)
+                }
+            }
+        }
+    }
+
+    deinit { memory.deallocate() }
+
+    /// `y[t]` for the rows in `range`, from a multiple of 16 on.
+    func multiply(
+        _ activations: UnsafeRawPointer, tokens: Int, columns: Int, rows range: Range<Int>, into y: UnsafeMutablePointer<Float>, yStride: Int
+    ) {
+        ck_panel_matmul(
+            CK_Q8_0, memory + range.lowerBound / 16 * stride, stride, range.count, columns, activations, 0, tokens, tokens, y, yStride)
     }
 }
 
 /// A weight matrix ready for many vectors.
 ///
-/// An element is summed in an order that depends on `columns` only (`ck_gemm_packed_f32`).
+/// An element is summed in an order that depends on `columns` only (`ck_gemm_packed_f32`, `ck_panel_matmul`).
 struct ReadyMatrix {
     let rows: Int
     let columns: Int
-    fileprivate let packed: EncoderMemory.Loan
+    fileprivate let weights: Weights
+
+    fileprivate enum Weights {
+        case floats(EncoderMemory.Loan)
+        case panels(EightBitPanels)
+    }
 
     /// Floats of memory that a product with at most `tokens` vectors works in.
-    func scratchCount(tokens: Int) -> Int { Int(CK_GEMM_SCRATCH) }
+    func scratchCount(tokens: Int) -> Int {
+        switch weights {
+        case .floats: Int(CK_GEMM_SCRATCH)
+        case .panels: (ck_activations_bytes(tokens, columns) + 63) / 64 * 16
+        }
+    }
 
-    /// `y[t] = W x[t]`, or `y[t] += W x[t]`, on this thread.
+    /// `y[t] = W x[t]`, on this thread.
     ///
     /// - Parameters:
     ///   - x: `[tokens, columns]`.
-    ///   - y: `[tokens, rows]`. Must not overlap `x`.
+    ///   - isSameInput: `x` is that of the last product in `scratch`, whose matrix had the same precision.
     ///   - range: The rows to compute, from a multiple of 32 on.
-    ///   - scratch: `scratchCount(tokens:)` floats.
+    ///   - y: `[tokens, rows]`. Must not overlap `x`.
+    ///   - scratch: `scratchCount(tokens:)` floats, aligned to 64 bytes.
     func multiply(
-        _ x: UnsafePointer<Float>, tokens: Int, adding: Bool = false, rows range: Range<Int>? = nil, into y: UnsafeMutablePointer<Float>,
+        _ x: UnsafePointer<Float>, tokens: Int, isSameInput: Bool = false, rows range: Range<Int>? = nil, into y: UnsafeMutablePointer<Float>,
         scratch: UnsafeMutablePointer<Float>
     ) {
         let range = range ?? 0..<rows
-        ck_gemm_packed_f32(
-            packed.pointer + range.lowerBound * columns, range.count, columns, x, columns, tokens, adding ? 1 : 0, y + range.lowerBound, rows,
-            scratch)
+        switch weights {
+        case .floats(let packed):
+            ck_gemm_packed_f32(
+                packed.pointer + range.lowerBound * columns, range.count, columns, x, columns, tokens, 0, y + range.lowerBound, rows, scratch)
+        case .panels(let panels):
+            if !isSameInput { ck_quantize_activations(x, columns, columns, tokens, 0, tokens, scratch) }
+            panels.multiply(scratch, tokens: tokens, columns: columns, rows: range, into: y + range.lowerBound, yStride: rows)
+        }
     }
 
     /// `y[t] = W x[t]`, spread over rows and vectors.

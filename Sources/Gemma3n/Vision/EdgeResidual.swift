@@ -16,12 +16,12 @@ struct EdgeResidual: Sendable {
     private let projection: EncoderMatrix  // [out, mid]
     private let projectionNorm: ChannelNorm
 
-    init(_ scope: WeightScope, inputs: Int, stride: Int) throws(CheckpointError) {
+    init(_ scope: WeightScope, inputs: Int, stride: Int, _ precision: EncoderPrecision) throws(CheckpointError) {
         self.stride = stride
         self.inputs = inputs
-        expansion = try DenseConvolution(scope["conv_exp"], inputs: inputs)
+        expansion = try DenseConvolution(scope["conv_exp"], inputs: inputs, precision)
         expansionNorm = try ChannelNorm(scope["bn1"], channels: expansion.outputs)
-        projection = try scope["conv_pwl"].pointwise(inputs: expansion.outputs)
+        projection = try scope["conv_pwl"].pointwise(inputs: expansion.outputs, precision)
         outputs = projection.rows
         projectionNorm = try ChannelNorm(scope["bn2"], channels: outputs)
     }

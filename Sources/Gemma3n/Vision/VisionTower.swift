@@ -28,17 +28,17 @@ public struct VisionTower: Sendable {
         case attention(MobileAttention)
 
         /// Nil if there is no block at this place.
-        init?(_ scope: WeightScope, inputs: Int, isFirst: Bool) throws(CheckpointError) {
+        init?(_ scope: WeightScope, inputs: Int, isFirst: Bool, _ precision: EncoderPrecision) throws(CheckpointError) {
             if scope["conv_exp"].tensor != nil {
-                self = .edge(try EdgeResidual(scope, inputs: inputs, stride: isFirst ? 2 : 1))
+                self = .edge(try EdgeResidual(scope, inputs: inputs, stride: isFirst ? 2 : 1, precision))
             } else if scope["attn"]["query"]["proj"].tensor != nil {
                 guard !isFirst else {
                     throw CheckpointError(
                         .unsupportedValue, "'\(scope.path)' is the first block of its stage and an attention block; the first must halve the resolution.")
                 }
-                self = .attention(try MobileAttention(scope, channels: inputs))
+                self = .attention(try MobileAttention(scope, channels: inputs, precision))
             } else if scope["pw_exp"]["conv"].tensor != nil {
-                self = .inverted(try UniversalInvertedResidual(scope, inputs: inputs, stride: isFirst ? 2 : 1))
+                self = .inverted(try UniversalInvertedResidual(scope, inputs: inputs, stride: isFirst ? 2 : 1, precision))
             } else if scope.exists {
                 throw CheckpointError(
                     .missingTensor,
@@ -73,7 +73,9 @@ public struct VisionTower: Sendable {
     ///   - configuration: Its `hiddenSize` is the width the fusion adapter must have.
     ///   - softTokenCount: `vision_soft_tokens_per_image` of the model's configuration; a square number.
     /// - Throws: `missingTensor`, `wrongShape`, `unsupportedValue`.
-    public init(_ scope: WeightScope, _ configuration: VisionConfiguration, softTokenCount: Int) throws(CheckpointError) {
+    public init(
+        _ scope: WeightScope, _ configuration: VisionConfiguration, softTokenCount: Int, precision: EncoderPrecision = .exact
+    ) throws(CheckpointError) {
         let hiddenSize = configuration.hiddenSize
         var side = 1
         while side * side < softTokenCount, side < 1 << 12 { side += 1 }
@@ -85,7 +87,7 @@ public struct VisionTower: Sendable {
         self.softTokenCount = softTokenCount
         self.hiddenSize = hiddenSize
 
-        stem = try DenseConvolution(scope["conv_stem"]["conv"], inputs: 3)
+        stem = try DenseConvolution(scope["conv_stem"]["conv"], inputs: 3, .exact)
         let bias = scope["conv_stem"]["conv"]["bias"]
         stemBias = bias.tensor == nil ? nil : try bias.vector(count: stem.outputs)
         stemNorm = try ChannelNorm(scope["conv_stem"]["bn"], channels: stem.outputs)
@@ -95,7 +97,7 @@ public struct VisionTower: Sendable {
         while true {
             let stageScope = scope["blocks"][stages.count]
             var blocks: [Block] = []
-            while let block = try Block(stageScope[blocks.count], inputs: width, isFirst: blocks.isEmpty) {
+            while let block = try Block(stageScope[blocks.count], inputs: width, isFirst: blocks.isEmpty, precision) {
                 width = block.outputs
                 blocks.append(block)
             }
@@ -108,7 +110,7 @@ public struct VisionTower: Sendable {
         }
         let fused = stages.suffix(2).reduce(0) { $0 + ($1.last?.outputs ?? 0) }
         self.stages = stages
-        adapter = try MultiScaleFusionAdapter(scope["msfa"], inputs: fused, outputs: hiddenSize, resolution: side)
+        adapter = try MultiScaleFusionAdapter(scope["msfa"], inputs: fused, outputs: hiddenSize, resolution: side, precision)
     }
 
     /// The features of one picture, ready for `MultimodalEmbedder.soft`: `[softTokenCount, D]`, row-major over the picture.
