@@ -7,13 +7,13 @@ struct EncoderMatrix: Sendable {
     let columns: Int
     private let weight: Matrix
     /// The copy in 8 bits; nil where products are computed in float32.
-    private let eightBit: EightBitWeights?
+    private let panels: EncoderPanels?
 
     init(_ weight: Matrix, _ precision: EncoderPrecision) {
         rows = weight.rows
         columns = weight.columns
         self.weight = weight
-        eightBit = precision == .fast && weight.columns % 32 == 0 ? EightBitWeights() : nil
+        panels = precision == .fast && weight.columns % 32 == 0 ? EncoderPanels() : nil
     }
 
     /// The matrix as its products read it.
@@ -21,7 +21,9 @@ struct EncoderMatrix: Sendable {
     /// Float32 weights are packed anew for every run and shared by all products of it: they take twice the bytes of stored ones, and
     /// packing costs about as much as multiplying two vectors. Weights in 8 bits are made once, when they are first needed.
     func ready(_ memory: EncoderMemory, _ parallelism: Parallelism) -> ReadyMatrix {
-        if let eightBit { return ReadyMatrix(rows: rows, columns: columns, weights: .panels(eightBit.panels(of: weight, parallelism))) }
+        if let panels, let matrix = panels.panels(of: weight, parallelism) {
+            return ReadyMatrix(rows: rows, columns: columns, weights: .panels(matrix))
+        }
         let panel = Int(CK_GEMM_PANEL)
         let panels = (rows + panel - 1) / panel
         let block = memory.lend(panels * panel * columns)
@@ -34,57 +36,22 @@ struct EncoderMatrix: Sendable {
 }
 
 /// Weights in 8 bits, made when they are first needed and shared by everybody who uses the model.
-private final class EightBitWeights: @unchecked Sendable {
-    private var lock: Int32 = 0
-    private var panels: EightBitPanels?
+private final class EncoderPanels: @unchecked Sendable {
+    private let lock: UnsafeMutablePointer<Int32>
+    private var made: Matrix?
 
-    func panels(of weight: Matrix, _ parallelism: Parallelism) -> EightBitPanels {
-        ck_lock(&lock)
-        defer { ck_unlock(&lock) }
-        if let panels { return panels }
-        let made = EightBitPanels(weight, parallelism)
-        panels = made
+    init() {
+        lock = .allocate(capacity: 1)
+        lock.initialize(to: 0)
+    }
+
+    deinit { lock.deallocate() }
+
+    func panels(of weight: Matrix, _ parallelism: Parallelism) -> Matrix? {
+        ck_lock(lock)
+        defer { ck_unlock(lock) }
+        if made == nil { made = weight.inPanels(parallelism) }
         return made
-    }
-}
-
-/// A matrix of Q8_0 weights whose rows are interleaved by 16.
-final class EightBitPanels {
-    private let memory: UnsafeMutableRawPointer
-    /// Bytes of 16 rows.
-    private let stride: Int
-
-    init(_ weight: Matrix, _ parallelism: Parallelism) {
-        let (rows, columns) = (weight.rows, weight.columns)
-        let count = (rows + 15) / 16
-        stride = ck_panel_bytes(CK_Q8_0, columns)
-        memory = .allocate(byteCount: max(64, count * stride), alignment: 64)
-        let (memory, stride) = (memory, stride)
-        parallelism.forEachRange(count, by: max(1, (1 << 16) / max(16 * columns, 1))) { range in
-            let rowBytes = columns / 32 * 34
-            let values = FloatBuffer(count: columns)
-            withUnsafeTemporaryAllocation(byteCount: max(16 * rowBytes, 1), alignment: 64) { quantized in
-                guard let base = quantized.baseAddress else { return }
-                for panel in range {
-                    let lanes = min(16, rows - panel * 16)
-                    for lane in 0..<lanes {
-                        weight.decodeRow(panel * 16 + lane, into: values.pointer)
-                        ck_quantize_row(CK_Q8_0, values.pointer, columns, base + lane * rowBytes)
-                    }
-                    ck_pack_panel(CK_Q8_0, base, rowBytes, lanes, columns, memory + panel * stride)
-                }
-            }
-        }
-    }
-
-    deinit { memory.deallocate() }
-
-    /// `y[t]` for the rows in `range`, from a multiple of 16 on.
-    func multiply(
-        _ activations: UnsafeRawPointer, tokens: Int, columns: Int, rows range: Range<Int>, into y: UnsafeMutablePointer<Float>, yStride: Int
-    ) {
-        ck_panel_matmul(
-            CK_Q8_0, memory + range.lowerBound / 16 * stride, stride, range.count, columns, activations, 0, tokens, tokens, y, yStride)
     }
 }
 
@@ -98,7 +65,7 @@ struct ReadyMatrix {
 
     fileprivate enum Weights {
         case floats(EncoderMemory.Loan)
-        case panels(EightBitPanels)
+        case panels(Matrix)
     }
 
     /// Floats of memory that a product with at most `tokens` vectors works in.
@@ -128,7 +95,7 @@ struct ReadyMatrix {
                 packed.pointer + range.lowerBound * columns, range.count, columns, x, columns, tokens, 0, y + range.lowerBound, rows, scratch)
         case .panels(let panels):
             if !isSameInput { ck_quantize_activations(x, columns, columns, tokens, 0, tokens, scratch) }
-            panels.multiply(scratch, tokens: tokens, columns: columns, rows: range, into: y + range.lowerBound, yStride: rows)
+            panels.multiplyPanels(range, scratch, tokens: tokens, into: y + range.lowerBound, yStride: rows)
         }
     }
 

@@ -170,4 +170,45 @@ extension Matrix {
             }
         }
     }
+
+    /// The matrix with rows interleaved by 16 and weights in blocks of at least 32 columns, ready for `multiplyPanels`: itself, a quantised
+    /// one repacked, or a plain one quantised to Q8_0. Nil if the columns are no whole number of blocks.
+    package func inPanels(_ parallelism: Parallelism) -> Matrix? {
+        if layout == .panels { return self }
+        if layout != .rows || columns % 32 != 0 || columns == 0 { return nil }
+        if format.isQuantized { return packed(.panels, parallelism) }
+        let count = (rows + 15) / 16
+        let panelBytes = ck_panel_bytes(CK_Q8_0, columns)
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: max(64, count * panelBytes), alignment: 64)
+        guard let out = memory.baseAddress else { return nil }
+        parallelism.forEachRange(count, by: max(1, (1 << 16) / (16 * columns))) { range in
+            let rowBytes = columns / 32 * 34
+            let values = FloatBuffer(count: columns)
+            withUnsafeTemporaryAllocation(byteCount: 16 * rowBytes, alignment: 64) { quantized in
+                guard let base = quantized.baseAddress else { return }
+                for panel in range {
+                    let lanes = min(16, rows - panel * 16)
+                    for lane in 0..<lanes {
+                        decodeRow(panel * 16 + lane, into: values.pointer)
+                        ck_quantize_row(CK_Q8_0, values.pointer, columns, base + lane * rowBytes)
+                    }
+                    ck_pack_panel(CK_Q8_0, base, rowBytes, lanes, columns, out + panel * panelBytes)
+                }
+            }
+        }
+        let region = ByteRegion(UnsafeRawBufferPointer(memory)) { _ in memory.deallocate() }
+        return Matrix(region: region, offset: 0, rows: rows, columns: columns, format: .q8_0, layout: .panels)
+    }
+
+    /// `y[t]` for the rows in `range`, from a multiple of 16 on, and all of `tokens` quantised inputs, on this thread.
+    ///
+    /// - Parameter y: The place of the first row in `range`.
+    /// - Precondition: The matrix lies in panels.
+    package func multiplyPanels(
+        _ range: Range<Int>, _ activations: UnsafeRawPointer, tokens: Int, into y: UnsafeMutablePointer<Float>, yStride: Int
+    ) {
+        precondition(layout == .panels && range.lowerBound % 16 == 0, "rows from \(range.lowerBound) on are no panels")
+        ck_panel_matmul(
+            format.kernel, base + range.lowerBound / 16 * stride, stride, range.count, columns, activations, 0, tokens, tokens, y, yStride)
+    }
 }
