@@ -35,13 +35,15 @@ public final class Gemma3nModel: Sendable {
     /// - Parameters:
     ///   - modalities: What to read besides text; parts left out cost no memory.
     ///   - prepare: How quantised weights are brought into the kernels' order.
+    ///   - encoders: How pictures and sound are encoded; without it, in 8 bits where the text model's weights are quantised (its own
+    ///     rounding then outweighs the encoders'), exactly elsewhere.
     ///   - open: The bytes of a file of the checkpoint by name, nil if there is none.
     /// - Throws: What `open` throws, and every error of configuration, tokenizer and weights, naming key, tensor and file.
     public convenience init(
-        modalities: Modalities = .all, prepare: WeightPreparation = WeightPreparation(),
+        modalities: Modalities = .all, prepare: WeightPreparation = WeightPreparation(), encoders: EncoderPrecision? = nil,
         open: (_ name: String) throws(CheckpointError) -> ByteRegion?
     ) throws(CheckpointError) {
-        try self.init(ModelSource(open: open), modalities: modalities, prepare: prepare)
+        try self.init(ModelSource(open: open), modalities: modalities, prepare: prepare, encoders: encoders)
     }
 
     /// Opens a checkpoint, in whatever container it lies.
@@ -49,9 +51,11 @@ public final class Gemma3nModel: Sendable {
     /// - Parameters:
     ///   - modalities: What to read besides text; parts left out cost no memory.
     ///   - prepare: How quantised weights are brought into the kernels' order.
+    ///   - encoders: How pictures and sound are encoded; without it, in 8 bits where the text model's weights are quantised (its own
+    ///     rounding then outweighs the encoders'), exactly elsewhere.
     /// - Throws: Every error of the weights, naming tensor and file.
     public init(
-        _ source: ModelSource, modalities: Modalities = .all, prepare: WeightPreparation = WeightPreparation()
+        _ source: ModelSource, modalities: Modalities = .all, prepare: WeightPreparation = WeightPreparation(), encoders: EncoderPrecision? = nil
     ) throws(CheckpointError) {
         let c = source.configuration
         configuration = c
@@ -67,11 +71,12 @@ public final class Gemma3nModel: Sendable {
         case .textOnly: text = try TextModel(base, head: root["lm_head"], c.text, prepare)
         }
 
+        let precision = encoders ?? (text.isQuantized ? .fast : .exact)
         if modalities.contains(.image), let vision = c.vision, base["vision_tower"].exists {
             let images = source.part("image_processor")
             self.vision = try VisionEncoder(
                 base, vision, images: images.map { (json, file) throws(CheckpointError) in try ImageProcessorConfiguration(json, file: file) } ?? ImageProcessorConfiguration(),
-                softTokenCount: c.visionSoftTokensPerImage, textHiddenSize: c.text.hiddenSize)
+                softTokenCount: c.visionSoftTokensPerImage, textHiddenSize: c.text.hiddenSize, precision: precision)
             try source.checkSoftTokens("image_seq_length", "vision_soft_tokens_per_image", c.visionSoftTokensPerImage)
         } else {
             self.vision = nil
@@ -80,7 +85,8 @@ public final class Gemma3nModel: Sendable {
             let features = source.part("feature_extractor")
             self.audio = try AudioEncoder(
                 base, audio, features: features.map { (json, file) throws(CheckpointError) in try AudioFeatureConfiguration(json, file: file) } ?? AudioFeatureConfiguration(),
-                softTokenCount: c.audioSoftTokensPerClip, textVocabSize: c.text.vocabSize, textHiddenSize: c.text.hiddenSize)
+                softTokenCount: c.audioSoftTokensPerClip, textVocabSize: c.text.vocabSize, textHiddenSize: c.text.hiddenSize,
+                precision: precision)
             try source.checkSoftTokens("audio_seq_length", "audio_soft_tokens_per_image", c.audioSoftTokensPerClip)
         } else {
             self.audio = nil
@@ -174,23 +180,26 @@ extension Gemma3nModel {
 
     /// Runs the encoders on a prompt's media. All clips of one prompt are padded to the longest, as the reference's processor does.
     ///
-    /// - Throws: `missingModality`, `invalidMedia`.
-    public func encodeMedia(_ prompt: EncodedPrompt, taps: Taps? = nil, _ parallelism: Parallelism = .serial) throws(GenerationError) -> SoftTokens {
+    /// - Parameter shouldContinue: Asked many times a picture and clip.
+    /// - Throws: `missingModality`, `invalidMedia`; `cancelled` if `shouldContinue` said no.
+    public func encodeMedia(
+        _ prompt: EncodedPrompt, taps: Taps? = nil, _ parallelism: Parallelism = .serial, shouldContinue: () -> Bool = { true }
+    ) throws(GenerationError) -> SoftTokens {
         var soft = SoftTokens()
         if !prompt.images.isEmpty {
             guard let vision else { throw Self.missing(.image, "it holds a picture") }
             do throws(ImageError) {
-                soft.images = try vision.softTokens(for: prompt.images, parallelism, taps: taps).flatMap { $0 }
+                soft.images = try vision.softTokens(for: prompt.images, parallelism, taps: taps, shouldContinue: shouldContinue).flatMap { $0 }
             } catch {
-                throw GenerationError(.invalidMedia, error.message)
+                throw GenerationError(error.code == .cancelled ? .cancelled : .invalidMedia, error.message)
             }
         }
         if !prompt.clips.isEmpty {
             guard let audio else { throw Self.missing(.audio, "it holds sound") }
             do throws(AudioError) {
-                soft.clips = try audio.softTokens(for: prompt.clips, parallelism, taps: taps).flatMap { $0 }
+                soft.clips = try audio.softTokens(for: prompt.clips, parallelism, taps: taps, shouldContinue: shouldContinue).flatMap { $0 }
             } catch {
-                throw GenerationError(.invalidMedia, error.message)
+                throw GenerationError(error.code == .cancelled ? .cancelled : .invalidMedia, error.message)
             }
         }
         return soft

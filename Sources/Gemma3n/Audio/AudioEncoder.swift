@@ -24,10 +24,11 @@ public struct AudioEncoder: Sendable {
     ///   - softTokenCount: `audio_soft_tokens_per_image` of the top level.
     ///   - textVocabSize: `vocab_size` of `text_config`; its last id is the padding.
     ///   - textHiddenSize: `hidden_size` of `text_config`.
+    ///   - precision: How the tower's products are computed.
     /// - Throws: `missingTensor`, `wrongShape`; `unsupportedValue` if the parts of the configuration do not fit each other.
     public init(
         _ scope: WeightScope, _ audio: AudioConfiguration, features: AudioFeatureConfiguration, softTokenCount: Int, textVocabSize: Int,
-        textHiddenSize: Int
+        textHiddenSize: Int, precision: EncoderPrecision = .exact
     ) throws(CheckpointError) {
         guard features.featureSize == audio.inputFeatSize else {
             throw CheckpointError(
@@ -49,7 +50,7 @@ public struct AudioEncoder: Sendable {
         }
         self.softTokenCount = softTokenCount
         extractor = MelFeatureExtractor(features)
-        tower = try AudioTower(scope["audio_tower"], audio)
+        tower = try AudioTower(scope["audio_tower"], audio, precision: precision)
         splitter = AudioSplitter(maxSampleCount: longest)
         padding = embedder.hard(textVocabSize - 1)
     }
@@ -77,9 +78,10 @@ public struct AudioEncoder: Sendable {
     ///
     /// - Parameter taps: Receives `input_features` `[N, frames, bins]`, `audio.subsample`, `audio.conformer.{i}`, `audio.output`
     ///   `[N, frames, D]` and `audio_soft_tokens` `[N, softTokenCount, H]`.
-    /// - Throws: `emptyClip`, `badSample`, `clipTooShort`; `clipTooLong` for a clip longer than `splitter.maxSampleCount`.
+    /// - Parameter shouldContinue: Asked many times a clip.
+    /// - Throws: `emptyClip`, `badSample`, `clipTooShort`; `cancelled` if `shouldContinue` said no; `clipTooLong` for a clip longer than `splitter.maxSampleCount`.
     public func softTokens(
-        for clips: [AudioClip], _ parallelism: Parallelism = .serial, taps: Taps? = nil
+        for clips: [AudioClip], _ parallelism: Parallelism = .serial, taps: Taps? = nil, shouldContinue: () -> Bool = { true }
     ) throws(AudioError) -> [[Float]] {
         for (index, clip) in clips.enumerated() where clip.samples.count > splitter.maxSampleCount {
             throw AudioError(
@@ -92,7 +94,10 @@ public struct AudioEncoder: Sendable {
         for feature in features {
             let own = taps == nil ? nil : Taps()
             own?.record("input_features", shape: [feature.frameCount, feature.featureCount], feature.values)
-            let soft = softTokens(tower.encode(feature, parallelism, taps: own), parallelism)
+            guard let encoding = tower.encode(feature, parallelism, taps: own, shouldContinue: shouldContinue) else {
+                throw AudioError(.cancelled, "The sound was not encoded to its end.")
+            }
+            let soft = softTokens(encoding, parallelism)
             own?.record("audio_soft_tokens", shape: [softTokenCount, embedder.hiddenSize], soft)
             if let own { batch.append(own) }
             result.append(soft)

@@ -10,6 +10,8 @@ public struct AudioError: Error, Sendable, Equatable {
         case clipTooLong = "clip_too_long"
         /// A sample is not a number, infinite or absurdly large.
         case badSample = "bad_sample"
+        /// Stopped by the caller.
+        case cancelled = "cancelled"
     }
 
     public let code: Code

@@ -44,6 +44,13 @@ public struct AudioTower: Sendable {
     ///   - taps: Receives `audio.subsample` `[frames, D]`, `audio.conformer.{i}` `[frames, D]` and `audio.output` `[vectors, D]`.
     /// - Precondition: `features.featureCount` is `input_feat_size`.
     public func encode(_ features: AudioFeatures, _ parallelism: Parallelism = .serial, taps: Taps? = nil) -> AudioEncoding {
+        encode(features, parallelism, taps: taps) { true } ?? AudioEncoding(values: [], mask: [])
+    }
+
+    /// The same; nil if `shouldContinue`, asked before every block, said no.
+    func encode(
+        _ features: AudioFeatures, _ parallelism: Parallelism, taps: Taps?, shouldContinue: () -> Bool
+    ) -> AudioEncoding? {
         let c = configuration
         precondition(
             features.featureCount == c.inputFeatSize, "features of \(features.featureCount) bins for a tower of \(c.inputFeatSize)")
@@ -69,15 +76,21 @@ public struct AudioTower: Sendable {
         }
         taps?.record("audio.subsample", shape: [frames, size], x)
         var reduced = false
+        var isCancelled = false
         mask.withUnsafeBufferPointer { mask in
             guard let mask = mask.baseAddress else { return }
             for (index, block) in blocks.enumerated() {
+                if !shouldContinue() {
+                    isCancelled = true
+                    return
+                }
                 let isLast = index == blocks.count - 1 && taps == nil
                 _ = block(activations, frames: frames, mask: mask, keepingEvery: isLast ? step : 1, parallelism)
                 reduced = isLast
                 taps?.record("audio.conformer.\(index)", shape: [frames, size], x)
             }
         }
+        if isCancelled { return nil }
         var values = [Float](repeating: 0, count: outputs * size)
         values.withUnsafeMutableBufferPointer { values in
             guard let base = values.baseAddress else { return }

@@ -3,6 +3,8 @@ public struct ImageError: Error, Sendable, Equatable {
     /// A stable name for programs.
     public enum Code: String, Sendable {
         case imageTooLarge = "image_too_large"
+        /// Stopped by the caller.
+        case cancelled = "cancelled"
     }
 
     public let code: Code

@@ -14,12 +14,14 @@ public struct VisionEncoder: Sendable {
     ///   - scope: What `vision_tower` and `embed_vision` lie below.
     ///   - softTokenCount: `vision_soft_tokens_per_image` of the top level.
     ///   - textHiddenSize: `hidden_size` of `text_config`.
+    ///   - precision: How the tower's products are computed.
     /// - Throws: `missingTensor`, `wrongShape`; `unsupportedValue`.
     public init(
-        _ scope: WeightScope, _ vision: VisionConfiguration, images: ImageProcessorConfiguration, softTokenCount: Int, textHiddenSize: Int
+        _ scope: WeightScope, _ vision: VisionConfiguration, images: ImageProcessorConfiguration, softTokenCount: Int, textHiddenSize: Int,
+        precision: EncoderPrecision = .exact
     ) throws(CheckpointError) {
         processor = ImageProcessor(images)
-        tower = try VisionTower(scope["vision_tower"]["timm_model"], vision, softTokenCount: softTokenCount)
+        tower = try VisionTower(scope["vision_tower"]["timm_model"], vision, softTokenCount: softTokenCount, precision: precision)
         embedder = try MultimodalEmbedder(
             scope["embed_vision"], vocabOffset: vision.vocabOffset, vocabSize: vision.vocabSize, featureCount: vision.hiddenSize,
             hiddenSize: textHiddenSize, epsilon: vision.rmsNormEps)
@@ -29,9 +31,10 @@ public struct VisionEncoder: Sendable {
     ///
     /// - Parameter taps: Receives what the tower records of every picture, `pixel_values` `[N, 3, height, width]` and
     ///   `image_soft_tokens` `[N, softTokenCount, H]`.
-    /// - Throws: What `ImageProcessor` throws.
+    /// - Parameter shouldContinue: Asked many times a picture.
+    /// - Throws: What `ImageProcessor` throws; `cancelled` if `shouldContinue` said no.
     public func softTokens(
-        for images: [RGBImage], _ parallelism: Parallelism = .serial, taps: Taps? = nil
+        for images: [RGBImage], _ parallelism: Parallelism = .serial, taps: Taps? = nil, shouldContinue: () -> Bool = { true }
     ) throws(ImageError) -> [[Float]] {
         var result: [[Float]] = []
         var pixels: [Float] = []
@@ -42,7 +45,10 @@ public struct VisionEncoder: Sendable {
                 pixels += values.values
                 size = (values.height, values.width)
             }
-            result.append(embedder.soft(tower.encode(values, parallelism, taps: taps), parallelism))
+            guard let features = tower.encode(values, parallelism, taps: taps, shouldContinue: shouldContinue) else {
+                throw ImageError(.cancelled, "The picture was not encoded to its end.")
+            }
+            result.append(embedder.soft(features, parallelism))
         }
         if let taps, !images.isEmpty, pixels.count == images.count * 3 * size.height * size.width {
             taps.record("pixel_values", shape: [images.count, 3, size.height, size.width], pixels)

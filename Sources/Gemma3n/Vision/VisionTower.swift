@@ -121,12 +121,20 @@ public struct VisionTower: Sendable {
     /// - Complexity: 436 G multiply-adds for the released encoder and 768 × 768 pixels. The bits of the result do not
     ///   depend on the number of threads.
     public func encode(_ pixels: PixelValues, _ parallelism: Parallelism = .serial, taps: Taps? = nil) -> [Float] {
+        encode(pixels, parallelism, taps: taps) { true } ?? []
+    }
+
+    /// The same; nil if `shouldContinue`, asked before every block, said no.
+    func encode(
+        _ pixels: PixelValues, _ parallelism: Parallelism, taps: Taps?, shouldContinue: () -> Bool
+    ) -> [Float]? {
         let memory = EncoderMemory()
         var x = applyStem(pixels, memory, parallelism)
         x.record("vision.stem", taps)
         var fused: [FeatureMap] = []
         for (s, blocks) in stages.enumerated() {
             for (b, block) in blocks.enumerated() {
+                if !shouldContinue() { return nil }
                 x = block(x, memory, parallelism)
                 x.record("vision.blocks.\(s).\(b)", taps)
             }

@@ -30,6 +30,9 @@ struct ModelOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Tokens of context; the model's maximum by default.", valueName: "n"))
     var context: Int?
 
+    @Option(help: ArgumentHelp("How pictures and sound are encoded: exact, or fast in 8 bits; fast by default where the text model is quantised.", valueName: "how"))
+    var encoders: EncoderChoice?
+
     func validate() throws {
         if let threads, threads < 1 || threads > 1024 { throw ValidationError("--threads is \(threads), expected 1 to 1024.") }
         if let context, context < 1 { throw ValidationError("--context is \(context), expected at least 1.") }
@@ -54,7 +57,7 @@ struct ModelOptions: ParsableArguments {
     func open(_ directory: String?, modalities: Modalities? = nil, threads: Int? = nil) async throws -> Gemma3nLanguageModel {
         let model = try await Gemma3nLanguageModel.open(
             files: try files(directory), modalities: modalities ?? self.modalities?.value ?? .all, threads: threads ?? self.threads,
-            contextLength: context)
+            contextLength: context, encoders: encoders?.precision)
         for warning in model.warnings { Output.warning(warning) }
         return model
     }
@@ -79,6 +82,18 @@ struct ModelOptions: ParsableArguments {
             throw CommandError("this program was built without the demo model. Give the directory of a checkpoint.")
         }
         return ModelFiles(name: "the demo model", files: files)
+    }
+}
+
+/// `--encoders`
+package enum EncoderChoice: String, ExpressibleByArgument {
+    case exact, fast
+
+    var precision: EncoderPrecision {
+        switch self {
+        case .exact: .exact
+        case .fast: .fast
+        }
     }
 }
 

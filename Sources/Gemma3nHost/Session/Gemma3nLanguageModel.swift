@@ -29,16 +29,17 @@ public final class Gemma3nLanguageModel: Sendable {
     ///   - threads: Threads that compute, all processors by default.
     ///   - contextLength: Tokens of context, the checkpoint's `max_position_embeddings` by default and at most. Memory grows as
     ///     a conversation does.
+    ///   - encoders: How pictures and sound are encoded; see `Gemma3nModel.init`.
     /// - Throws: `assetsUnavailable` with what is wrong, `invalidOption`.
     public init(
         files: ModelFiles, modalities: Modalities = .all, threads: Int? = nil, contextLength: Int? = nil,
-        decoder: any MediaDecoder = FFmpegDecoder()
+        encoders: EncoderPrecision? = nil, decoder: any MediaDecoder = FFmpegDecoder()
     ) throws(SessionError) {
         if let threads, threads < 1 { throw SessionError(.invalidOption, "the number of threads is \(threads), expected at least 1.") }
         pool = ThreadPool(threadCount: threads ?? ProcessorCount.defaultThreadCount)
         let prepare = WeightPreparation(pool.parallelism)
         do throws(CheckpointError) {
-            model = try Gemma3nModel(files.source(modalities: modalities), modalities: modalities, prepare: prepare)
+            model = try Gemma3nModel(files.source(modalities: modalities), modalities: modalities, prepare: prepare, encoders: encoders)
         } catch {
             // The core knows files by name only; say whose they are.
             throw SessionError(CheckpointError(error.code, file: files.shownName(error.file), error.message))
@@ -62,7 +63,7 @@ public final class Gemma3nLanguageModel: Sendable {
     /// - Throws: As `init`.
     public static func open(
         files: ModelFiles, modalities: Modalities = .all, threads: Int? = nil, contextLength: Int? = nil,
-        decoder: any MediaDecoder = FFmpegDecoder()
+        encoders: EncoderPrecision? = nil, decoder: any MediaDecoder = FFmpegDecoder()
     ) async throws(SessionError) -> Gemma3nLanguageModel {
         let thread = SessionThread()
         let result: Result<Gemma3nLanguageModel, SessionError> = await withCheckedContinuation { continuation in
@@ -70,7 +71,8 @@ public final class Gemma3nLanguageModel: Sendable {
                 continuation.resume(
                     returning: Result { () throws(SessionError) in
                         try Gemma3nLanguageModel(
-                            files: files, modalities: modalities, threads: threads, contextLength: contextLength, decoder: decoder)
+                            files: files, modalities: modalities, threads: threads, contextLength: contextLength, encoders: encoders,
+                            decoder: decoder)
                     })
             }
         }
@@ -83,10 +85,11 @@ public final class Gemma3nLanguageModel: Sendable {
     /// - Throws: As `init`; `assetsUnavailable` if there is no such directory.
     public static func open(
         directory: String, modalities: Modalities = .all, threads: Int? = nil, contextLength: Int? = nil,
-        decoder: any MediaDecoder = FFmpegDecoder()
+        encoders: EncoderPrecision? = nil, decoder: any MediaDecoder = FFmpegDecoder()
     ) async throws(SessionError) -> Gemma3nLanguageModel {
         let files: ModelFiles
         do throws(CheckpointError) { files = try ModelFiles(path: directory) } catch { throw SessionError(error) }
-        return try await open(files: files, modalities: modalities, threads: threads, contextLength: contextLength, decoder: decoder)
+        return try await open(
+            files: files, modalities: modalities, threads: threads, contextLength: contextLength, encoders: encoders, decoder: decoder)
     }
 }

@@ -65,7 +65,13 @@ final class SessionEngine {
             onFeed?(whole, statistics.newTokens)
             if request.isStopped { return unanswered() }
             let encodeStart = clock.now
-            let soft = try model.model.encodeMedia(rest, model.parallelism)
+            let soft: SoftTokens
+            do throws(GenerationError) {
+                soft = try model.model.encodeMedia(rest, model.parallelism) { !request.isStopped }
+            } catch {
+                if error.code == .cancelled { return unanswered() }
+                throw error
+            }
             statistics.encodeSeconds = seconds(since: encodeStart)
 
             let prefillStart = clock.now
