@@ -27,14 +27,18 @@ PRIMITIVE dots begin(int32_t start) {
     return (dots){_mm256_setzero_si256(), _mm256_setzero_si256()};
 }
 PRIMITIVE __m256i add_pairs(__m256i sum, __m256i pairs) { return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))); }
+/// Keeps the compiler from adding in another order, for which it would hold (and spill) a whole block of weights.
+#define IN_ORDER(x) __asm__("" : "+x"(x))
 PRIMITIVE dots dot_(int bits, int group, dots s, vu w, vu x) {
     if (bits == 8) {
         // maddubs wants its first factor unsigned: |w - 128|, with the sign moved over to x.
         __m256i v = _mm256_xor_si256((__m256i)w, _mm256_set1_epi8((char)0x80));
         s.sum = add_pairs(s.sum, _mm256_maddubs_epi16(_mm256_abs_epi8(v), _mm256_sign_epi8((__m256i)x, v)));
+        IN_ORDER(s.sum);
         return s;
     }
     s.pairs = _mm256_add_epi16(s.pairs, _mm256_maddubs_epi16((__m256i)w, (__m256i)x));
+    IN_ORDER(s.pairs);
     const int room = bits == 4 ? 8 : bits == 5 ? 4 : 2;
     if (group % room == room - 1 && room < 8) {
         s.sum = add_pairs(s.sum, s.pairs);
