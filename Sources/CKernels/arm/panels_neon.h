@@ -7,6 +7,7 @@
 #define TILE_VECTORS 4
 #define TILE_STEP 4
 #define TILE_REGISTERS 0
+#define FEW_TOKENS 8
 typedef float vf __attribute__((vector_size(16)));
 typedef int32_t vi __attribute__((vector_size(16)));
 typedef uint32_t vu __attribute__((vector_size(16)));
@@ -30,7 +31,7 @@ PRIMITIVE dots dot_(int bits, int group, dots s, vu w, vu x) {
 }
 PRIMITIVE vi finish(dots s, int32_t start) { (void)start; return (vi)s; }
 #else
-#define measure_dots 8
+#define measure_dots 6
 /// Rows 0 and 1, rows 2 and 3: two sums each.
 typedef struct { int32x4_t low, high; } dots;
 PRIMITIVE dots begin(int32_t start) {

@@ -11,6 +11,7 @@
 //   dot_(bits, g, s, w, x)     adds to s, row by row, 4 weights w (of `bits` bits) times 4 activations x; g counts the groups since `begin`
 //   finish(s, start)           the sums of a block (or of half a block): vi
 //   TILE_VECTORS, TILE_STEP    register tile of a product with many tokens: vectors of rows (a multiple of 16 / W), tokens (at most 4)
+//   FEW_TOKENS                 tokens up to which weights are used without widening them first
 //   TILE_REGISTERS             1 if there are registers for its float sums besides the integer ones
 //   measure_dots               independent sums that `measure_int8` keeps going
 #include "../include/ckernels_panels.h"
@@ -23,9 +24,7 @@
 #define V (16 / W)
 
 /// How far ahead of the product the weights are fetched where they are read once.
-#ifndef PREFETCH_BYTES
-#define PREFETCH_BYTES 4096
-#endif
+#define PREFETCH_BYTES 8192
 
 // MARK: Vectors
 
@@ -210,15 +209,9 @@ typedef void CK(direct_kernel)(const uint8_t *, size_t, const int8_t *, const ck
 
 /// Panels side by side in a tile; columns (in blocks of 32), tokens and rows of a cache block.
 #define TILE_PANELS (TILE_VECTORS * W / 16)
-#ifndef BLOCK_COLUMNS
 #define BLOCK_COLUMNS 16
-#endif
-#ifndef BLOCK_TOKENS
 #define BLOCK_TOKENS 192
-#endif
-#ifndef BLOCK_ROWS
 #define BLOCK_ROWS 128
-#endif
 
 /// A block of 16 rows x 32 columns, ready for use.
 typedef struct {
@@ -359,11 +352,6 @@ INLINE void blocked(const ck_format format, CK(tile_kernel) *const *tiles, const
     }
 }
 
-/// Tokens up to which weights are used without widening them first.
-#ifndef FEW_TOKENS
-#define FEW_TOKENS 64
-#endif
-
 #define PRODUCT(FORMAT)                                                                                                \
     DIRECT(FORMAT, 1) DIRECT(FORMAT, 2) DIRECT(FORMAT, 3) DIRECT(FORMAT, 4)                                            \
     TILES(FORMAT, CK_KIND(FORMAT), CK_BITS(FORMAT), START(FORMAT))                                                     \
@@ -425,15 +413,19 @@ static void CK(panel_matmul)(ck_format format, const void *w, size_t panel_strid
 
 static float CK(measure_int8)(size_t steps, double *operations) {
     dots s[measure_dots];
-    vu w = {0}, x = {0};
+    // Six pairs of factors, so that no product serves twice; the compiler must take the activations for new in every round.
+    uint32_t activations[3] = {0x01FF0203u, 0x02030405u, 0xFF040201u};
+    vu w[2] = {{0}, {0}};
     for (int i = 0; i < W; i++) {
-        w[i] = 0x01020304u * (uint32_t)(i % 4);
-        x[i] = 0x01FF0203u;
+        w[0][i] = 0x01020304u * (uint32_t)(i % 4);
+        w[1][i] = 0x03020100u + (uint32_t)(i % 4);
     }
     UNROLL for (int i = 0; i < measure_dots; i++) s[i] = begin(i);
     for (size_t step = 0; step < steps; step++) {
-        UNROLL for (int i = 0; i < measure_dots; i++) s[i] = dot_(4, 1, s[i], w, x);
-        __asm__ volatile("" ::: );
+        __asm__ volatile("" : "+m"(activations));
+        vu x[3];
+        UNROLL for (int i = 0; i < 3; i++) x[i] = splat_bytes(activations + i);
+        UNROLL for (int i = 0; i < measure_dots; i++) s[i] = dot_(4, 1, s[i], w[i % 2], x[i % 3]);
     }
     vi sum = {0};
     UNROLL for (int i = 0; i < measure_dots; i++) sum ^= finish(s[i], i);

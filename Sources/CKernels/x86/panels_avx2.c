@@ -8,11 +8,10 @@
 #define CK_SUFFIX avx2
 #define W 8
 #define SIGNED_BYTES 1
-#ifndef TILE_VECTORS
 #define TILE_VECTORS 2
 #define TILE_STEP 4
 #define TILE_REGISTERS 0
-#endif
+#define FEW_TOKENS 8
 #define measure_dots 6
 typedef float vf __attribute__((vector_size(32)));
 typedef int32_t vi __attribute__((vector_size(32)));

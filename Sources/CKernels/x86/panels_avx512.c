@@ -7,11 +7,10 @@
 #define CK_SUFFIX avx512
 #define W 16
 #define SIGNED_BYTES 0
-#ifndef TILE_VECTORS
 #define TILE_VECTORS 2
 #define TILE_STEP 4
 #define TILE_REGISTERS 1
-#endif
+#define FEW_TOKENS 20
 #define measure_dots 20
 typedef float vf __attribute__((vector_size(64)));
 typedef int32_t vi __attribute__((vector_size(64)));
