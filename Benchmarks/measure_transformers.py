@@ -54,7 +54,7 @@ tell(torch.bfloat16, "open_seconds", time.perf_counter() - start)
 
 with torch.no_grad():
     if "text" in parts:
-        ids = torch.arange(1000, 1000 + arguments.prompt)[None]
+        ids = (torch.arange(1000, 1000 + arguments.prompt) % model.config.text_config.vocab_size_per_layer_input)[None]
         prefill = seconds(lambda: model(input_ids=ids, use_cache=True, logits_to_keep=1), times=2)
         tell(torch.bfloat16, f"prefill {arguments.prompt}", arguments.prompt / prefill)
         out = model(input_ids=ids[:, :16], use_cache=True)
