@@ -94,6 +94,18 @@ func bits(_ x: [Float]) -> [UInt32] { x.map(\.bitPattern) }
         }
     }
 
+    @Test("encoders write the same bytes in every version", arguments: WeightFormat.blocks)
+    func sameBytes(format: WeightFormat) {
+        var numbers = Numbers(32)
+        let x = numbers.normals(256 * 20, 0.02) + (0..<256 * 20).map { _ in numbers.laplace() }
+        let expected = format.encode(x)
+        for version in KernelVersion.all {
+            var bytes = [UInt8](repeating: 0, count: expected.count)
+            ck_format_kernels_for(version.isa).pointee.quantize_row(format.kernel, x, x.count, &bytes)
+            #expect(bytes == expected, "\(version.name)")
+        }
+    }
+
     @Test("numbers a block can hold come back", arguments: [(CK_Q8_0, -127...127), (CK_Q4_0, -8...7), (CK_Q5_0, -16...15), (CK_AFFINE4, 3...18), (CK_AFFINE8, -100...155)])
     func exactNumbers(format: ck_format, range: ClosedRange<Int>) {
         let format = WeightFormat(format, "")

@@ -115,6 +115,7 @@
 
 /// The kernels of weights in rows and in units: AVX-512 without VNNI takes AVX2's, too.
 #define CK_FORMAT_KERNELS(FUNCTION, VALUE)                                                                             \
+    FUNCTION(quantize_row, (ck_format format, const float *x, size_t n, void *row), (format, x, n, row))               \
     FUNCTION(dot_rows, CK_DOT_ROWS_PARAMETERS, (format, w, row_bytes, rows, count, k, activations, token, tokens, y))  \
     FUNCTION(units_accumulate, CK_UNITS_ACCUMULATE_PARAMETERS,                                                         \
              (format, units_matrix, outputs, survivors, count, a, first_output, output_count, y))

@@ -1,9 +1,10 @@
-// Products with weights in rows and in units, in plain C: the ones the others are compared with.
+// Encoders, and products with weights in rows and in units, in plain C: the ones the others are compared with.
 #include "../include/ckernels_table.h"
 #include "units.h"
 
 #pragma STDC FP_CONTRACT OFF
 #define CK_SUFFIX portable
+#include "encode.h"
 
 CK_INLINE float dot_row(ck_format format, const uint8_t *row, size_t k, const int8_t *x, const ck_block_sums *sums, size_t stride) {
     const size_t in_block = ck_blocks_32(format), bytes = ck_bytes_of_block(format);

@@ -1,4 +1,4 @@
-// Products with weights in rows and in units, written once for all vector instruction sets. A file per instruction set includes this after
+// Encoders, and products with weights in rows and in units, written once for all vector instruction sets. A file per instruction set includes this after
 // defining
 //
 //   CK_SUFFIX                     its suffix
@@ -11,6 +11,7 @@
 //   UNSIGNED_BYTES                1 if weights of 8 bits are multiplied as unsigned numbers, 0 if as signed ones
 //   dots_(bits, w0, x0, w1, x1)   per int32: the sum of w0[i] * x0[i] and w1[i] * x1[i] over its 4 bytes; `bits` of a weight
 #include "../include/ckernels_table.h"
+#include "../portable/encode.h"
 #include "../portable/units.h"
 
 #pragma STDC FP_CONTRACT OFF

@@ -1,24 +1,28 @@
-// Encoders of the block formats. Except for Q8_0 they look for the scales of least squared error: from a number of first guesses,
+// Encoders of the block formats, compiled once for every instruction set: the same additions everywhere, and so the same bits. Except for Q8_0 they look for the scales of least squared error: from a number of first guesses,
 // weights are rounded and the scales fitted to the rounded weights by least squares, in turn.
+#ifndef CK_ENCODE_H
+#define CK_ENCODE_H
+
 #include "formats.h"
 
 #pragma STDC FP_CONTRACT OFF
+#pragma clang diagnostic ignored "-Wpsabi"   // Vectors are passed between inlined functions only.
 
-// MARK: 32 numbers at a time
+// MARK: 8 numbers at a time
 
-typedef float v4 __attribute__((vector_size(16)));
-typedef int32_t i4 __attribute__((vector_size(16)));
+typedef float v8 __attribute__((vector_size(32)));
+typedef int32_t i8 __attribute__((vector_size(32)));
 
-CK_INLINE v4 all(float x) { return x - (v4){0}; }
-CK_INLINE v4 pick(i4 mask, v4 a, v4 b) { return (v4)((mask & (i4)a) | (~mask & (i4)b)); }
+CK_INLINE v8 all(float x) { return x - (v8){0}; }
+CK_INLINE v8 pick(i8 mask, v8 a, v8 b) { return (v8)((mask & (i8)a) | (~mask & (i8)b)); }
 /// The nearest whole number in lowest ... highest (below 2^22); ties to even.
-CK_INLINE v4 whole(v4 x, float lowest, float highest) {
+CK_INLINE v8 whole(v8 x, float lowest, float highest) {
     x = pick(x > all(lowest), x, all(lowest));
     x = pick(x < all(highest), x, all(highest));
     return (x + all(12582912.0f)) - all(12582912.0f);
 }
-CK_INLINE float total(v4 x) { return (x[0] + x[2]) + (x[1] + x[3]); }
-CK_INLINE v4 at(const float *x, int i) { v4 v; __builtin_memcpy(&v, x + 4 * i, 16); return v; }
+CK_INLINE float total(v8 x) { return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7])); }
+CK_INLINE v8 at(const float *x, int i) { v8 v; __builtin_memcpy(&v, x + 8 * i, 32); return v; }
 CK_INLINE float magnitude(float x) { return x < 0 ? -x : x; }
 
 /// The largest magnitude; infinite or NaN if any number is.
@@ -46,19 +50,19 @@ static void normalise(const float *x, size_t n, float m, float *y) {
 typedef struct { float xq, qq; } fit1;
 /// Sums for the best scale of the q that belong to 1 / d = r. N is 16 or 32.
 CK_INLINE fit1 round1(const float *x, int n, float r, float limit) {
-    v4 xq = all(0), qq = all(0);
-    for (int i = 0; i < n / 4; i++) {
-        v4 q = whole(at(x, i) * all(r), -limit, limit - 1);
+    v8 xq = all(0), qq = all(0);
+    for (int i = 0; i < n / 8; i++) {
+        v8 q = whole(at(x, i) * all(r), -limit, limit - 1);
         xq += q * at(x, i);
         qq += q * q;
     }
     return (fit1){total(xq), total(qq)};
 }
 CK_INLINE float error1(const float *x, int n, float d, float limit) {
-    v4 sum = all(0);
+    v8 sum = all(0);
     float r = d != 0 ? 1 / d : 0;
-    for (int i = 0; i < n / 4; i++) {
-        v4 e = at(x, i) - all(d) * whole(at(x, i) * all(r), -limit, limit - 1);
+    for (int i = 0; i < n / 8; i++) {
+        v8 e = at(x, i) - all(d) * whole(at(x, i) * all(r), -limit, limit - 1);
         sum += e * e;
     }
     return total(sum);
@@ -105,9 +109,9 @@ CK_INLINE uint16_t half_scale1(const float *x, int n, float d, float m, float li
 
 CK_INLINE void numbers1(const float *x, int n, float d, float limit, int8_t *q) {
     const float r = d != 0 ? 1 / d : 0;
-    for (int i = 0; i < n / 4; i++) {
-        v4 v = whole(at(x, i) * all(r), -limit, limit - 1);
-        for (int j = 0; j < 4; j++) q[4 * i + j] = (int8_t)v[j];
+    for (int i = 0; i < n / 8; i++) {
+        v8 v = whole(at(x, i) * all(r), -limit, limit - 1);
+        for (int j = 0; j < 8; j++) q[8 * i + j] = (int8_t)v[j];
     }
 }
 
@@ -166,15 +170,15 @@ typedef struct { float s, o, error; } fit2;
 /// Rounds 32 numbers for a scale and an offset, and fits both to what came out; the error is that of the fit. If `negative`,
 /// the offset may not be above zero.
 CK_INLINE fit2 round2(const float *x, float s, float o, float limit, int negative, float sx, float sxx) {
-    v4 q1 = all(0), qq4 = all(0), xq4 = all(0);
+    v8 q1 = all(0), qq8 = all(0), xq8 = all(0);
     const float r = s != 0 ? 1 / s : 0;
-    for (int i = 0; i < 8; i++) {
-        v4 q = whole((at(x, i) - all(o)) * all(r), 0, limit);
+    for (int i = 0; i < 4; i++) {
+        v8 q = whole((at(x, i) - all(o)) * all(r), 0, limit);
         q1 += q;
-        qq4 += q * q;
-        xq4 += q * at(x, i);
+        qq8 += q * q;
+        xq8 += q * at(x, i);
     }
-    const float n = 32, q = total(q1), qq = total(qq4), xq = total(xq4), determinant = n * qq - q * q;
+    const float n = 32, q = total(q1), qq = total(qq8), xq = total(xq8), determinant = n * qq - q * q;
     fit2 f = {0, sx / n, 0};
     if (determinant > 0) {
         f.s = (n * xq - sx * q) / determinant;
@@ -191,12 +195,12 @@ CK_INLINE fit2 round2(const float *x, float s, float o, float limit, int negativ
 /// The scale and offset of least squared error for 32 normalised numbers.
 CK_INLINE fit2 scale2(const float *x, float limit, int negative, int guesses) {
     float lowest = x[0], highest = x[0];
-    v4 sum = all(0), squares = all(0);
+    v8 sum = all(0), squares = all(0);
     for (int i = 0; i < 32; i++) {
         if (x[i] < lowest) lowest = x[i];
         if (x[i] > highest) highest = x[i];
     }
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 4; i++) {
         sum += at(x, i);
         squares += at(x, i) * at(x, i);
     }
@@ -221,19 +225,19 @@ CK_INLINE fit2 scale2(const float *x, float limit, int negative, int guesses) {
 }
 
 CK_INLINE float error2(const float *x, float s, float o, float limit) {
-    v4 sum = all(0);
+    v8 sum = all(0);
     const float r = s != 0 ? 1 / s : 0;
-    for (int i = 0; i < 8; i++) {
-        v4 e = at(x, i) - (all(s) * whole((at(x, i) - all(o)) * all(r), 0, limit) + all(o));
+    for (int i = 0; i < 4; i++) {
+        v8 e = at(x, i) - (all(s) * whole((at(x, i) - all(o)) * all(r), 0, limit) + all(o));
         sum += e * e;
     }
     return total(sum);
 }
 CK_INLINE void numbers2(const float *x, float s, float o, float limit, uint8_t *q) {
     const float r = s != 0 ? 1 / s : 0;
-    for (int i = 0; i < 8; i++) {
-        v4 v = whole((at(x, i) - all(o)) * all(r), 0, limit);
-        for (int j = 0; j < 4; j++) q[4 * i + j] = (uint8_t)v[j];
+    for (int i = 0; i < 4; i++) {
+        v8 v = whole((at(x, i) - all(o)) * all(r), 0, limit);
+        for (int j = 0; j < 8; j++) q[8 * i + j] = (uint8_t)v[j];
     }
 }
 
@@ -419,7 +423,7 @@ static void encode_q6_k(const float *x, uint8_t *p) {
     put16(p + 208, best_d);
 }
 
-void ck_quantize_row(ck_format format, const float *x, size_t n, void *row) {
+static void CK(quantize_row)(ck_format format, const float *x, size_t n, void *row) {
     uint8_t *p = row;
     const size_t length = ck_block_length(format), bytes = ck_bytes_of_block(format);
     for (size_t i = 0; length && i + length <= n; i += length, x += length, p += bytes)
@@ -442,3 +446,5 @@ void ck_quantize_row(ck_format format, const float *x, size_t n, void *row) {
         case CK_AFFINE8: encode_affine(x, 8, p); break;
         }
 }
+
+#endif
