@@ -18,8 +18,9 @@ private func contents(_ region: ByteRegion) -> [UInt8] {
             #expect(contents(file.region) == bytes)
             // The mapping outlives the name.
             try FileManager.default.removeItem(atPath: directory + "/a")
-            file.region.adviseRandomAccess(0..<10_000)
-            file.region.adviseRandomAccess(5000..<5000)
+            file.region.advise(.random, 0..<10_000)
+            file.region.advise(.unused, 5000..<5000)
+            file.region.advise(.unused, 0..<10_000)
             #expect(contents(file.region) == bytes)
         }
     }

@@ -13,6 +13,8 @@ internal import Tensors
 /// - Source: `get_per_layer_inputs`, `project_per_layer_inputs` of `Gemma3nTextModel` in transformers 5.23.0.
 struct PerLayerEmbedding {
     let table: Matrix  // [vocab_size_per_layer_input, L P]
+    /// What of the table may be in memory.
+    let residentRows: ResidentRows
     let projection: Matrix  // [L P, D]
     let norm: Vector  // [P]
     let layerCount: Int
@@ -22,6 +24,7 @@ struct PerLayerEmbedding {
         let (l, p) = (c.numHiddenLayers, c.hiddenSizePerLayerInput)
         let reason = "num_hidden_layers \(l) × hidden_size_per_layer_input \(p) in config.json"
         table = try scope["embed_tokens_per_layer"].matrix(rows: c.vocabSizePerLayerInput, columns: l * p, reason: reason)
+        residentRows = ResidentRows(table)
         projection = prepare(try scope["per_layer_model_projection"].matrix(rows: l * p, columns: c.hiddenSize, reason: reason), .panels)
         norm = try scope["per_layer_projection_norm"].vector(count: p)
         layerCount = l
@@ -54,6 +57,7 @@ struct PerLayerEmbedding {
             let r = rows.lowerBound + index
             let out = ple + r * width + columns.lowerBound
             let id = Int(tokens[r])
+            residentRows.willReadRow()
             withUnsafeTemporaryAllocation(of: Float.self, capacity: columns.count) { looked in
                 guard let looked = looked.baseAddress else { return }
                 table.decodeRow(id >= 0 && id < table.rows ? id : 0, columns: columns, into: looked)

@@ -33,30 +33,29 @@ public struct MappedFile: Sendable {
         guard let address = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
             throw FileError(errno: errno, "map", path)
         }
-        region = ByteRegion(UnsafeRawBufferPointer(start: address, count: size), isFileMapping: true) { bytes in
+        let bytes = UnsafeRawBufferPointer(start: address, count: size)
+        region = ByteRegion(bytes, takeAdvice: { giveAdvice($0, $1, bytes) }) { bytes in
             munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
         }
     }
 }
 
-extension ByteRegion {
-    /// Tells the system that the bytes in `range` of a mapped file are read here and there, a little at a time.
-    ///
-    /// Without this a read of one row pulls in its neighbours: for a table of which each token reads one row that would
-    /// fill memory with rows nobody asked for. Results do not change; on memory that is no mapped file nothing happens.
-    ///
-    /// - Precondition: `range` lies inside the region.
-    public func adviseRandomAccess(_ range: Range<Int>) {
-        precondition(range.lowerBound >= 0 && range.upperBound <= count, "bytes \(range) of \(count)")
-        guard let base = bytes.baseAddress, !range.isEmpty else { return }
-        // Whole pages only: the advice must not reach the neighbouring tensors.
-        let page = UInt(max(1, sysconf(Int32(_SC_PAGESIZE))))
-        let first = (UInt(bitPattern: base) + UInt(range.lowerBound) + page - 1) / page * page
-        let end = (UInt(bitPattern: base) + UInt(range.upperBound)) / page * page
-        if first < end, let start = UnsafeMutableRawPointer(bitPattern: first) {
-            // Advice may be refused; nothing depends on it.
-            _ = madvise(start, Int(end - first), MADV_RANDOM)
-        }
+/// Hands advice on mapped bytes to the system, for whole pages: it must not reach the neighbouring tensors.
+///
+/// `random` stops reads of one row from pulling in its neighbours; for a table of which each token reads one row that would
+/// fill memory with rows nobody asked for. `unused` gives the pages up: the next read brings them back from the file.
+private func giveAdvice(_ advice: MemoryAdvice, _ range: Range<Int>, _ bytes: UnsafeRawBufferPointer) {
+    guard let base = bytes.baseAddress else { return }
+    let page = UInt(max(1, sysconf(Int32(_SC_PAGESIZE))))
+    let first = (UInt(bitPattern: base) + UInt(range.lowerBound) + page - 1) / page * page
+    // The last page of the file is the file's alone.
+    let upper = UInt(bitPattern: base) + UInt(range.upperBound)
+    let end = range.upperBound == bytes.count ? (upper + page - 1) / page * page : upper / page * page
+    guard first < end, let start = UnsafeMutableRawPointer(bitPattern: first) else { return }
+    // Advice may be refused; nothing depends on it.
+    switch advice {
+    case .random: _ = madvise(start, Int(end - first), MADV_RANDOM)
+    case .unused: _ = madvise(start, Int(end - first), MADV_DONTNEED)
     }
 }
 

@@ -46,7 +46,7 @@ public final class Gemma3nLanguageModel: Sendable {
         }
         // One row of the per-layer table is read for a token; reading ahead would bring in the whole of it.
         for tensor in model.tensors where tensor.name.utf8.reversed().starts(with: "embed_tokens_per_layer.weight".utf8.reversed()) {
-            tensor.region.adviseRandomAccess(tensor.offset..<tensor.offset + tensor.byteCount)
+            tensor.region.advise(.random, tensor.offset..<tensor.offset + tensor.byteCount)
         }
         self.files = files
         self.decoder = decoder
