@@ -103,7 +103,7 @@ public final class Gemma3nModel: Sendable {
 
     /// Tensors that lie in checkpoints though nothing computes with them: K/V projections and norms of KV-sharing layers,
     /// a tied head stored twice, AltUp's output scale when it is off, and the parts of modalities that were not asked for.
-    private static func isKnownUnused(_ name: String, firstSharedLayer: Int, hasVision: Bool, hasAudio: Bool) -> Bool {
+    static func isKnownUnused(_ name: String, firstSharedLayer: Int, hasVision: Bool, hasAudio: Bool) -> Bool {
         if name == "lm_head.weight" { return true }
         // Stored even if altup_correct_scale is false, and then not used.
         if name.utf8.reversed().starts(with: ".altup.correct_output_scale".utf8.reversed()) { return true }
@@ -114,6 +114,21 @@ public final class Gemma3nModel: Sendable {
             return layer >= firstSharedLayer && ["k_proj", "v_proj", "k_norm", "v_norm"].contains(parts[at + 3])
         }
         return false
+    }
+}
+
+// MARK: Memory
+
+extension Gemma3nModel {
+    /// Gives up the memory of the encoders' weights where they can be read again from a mapped file: for a while without
+    /// pictures and sounds. They come back when they are used next; nothing changes but the time that takes.
+    public func releaseEncoders() {
+        for tensor in tensors {
+            let parts = tensor.name.split(separator: ".")
+            if parts.contains("vision_tower") || parts.contains("embed_vision") || parts.contains("audio_tower") || parts.contains("embed_audio") {
+                tensor.region.advise(.unused, tensor.offset..<tensor.offset + tensor.byteCount)
+            }
+        }
     }
 }
 

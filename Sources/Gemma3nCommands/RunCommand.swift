@@ -44,10 +44,16 @@ struct RunCommand: AsyncParsableCommand {
         let response = try await AnswerPrinter.print(stream, quietly: json)
         let wasInterrupted = Interrupts.shared.stopHandling()
         if json { Output.line(response.json.serialized(indent: 2)) }
-        if stats { Output.writeError(response.statistics.summary) }
+        if stats { Output.writeError(response.statistics.summary + memorySummary(session.model)) }
         if response.finishReason == .contextFull { Output.warning("the context of \(session.contextLength) tokens is full; the answer ends there.") }
         if wasInterrupted { throw ExitCode(130) }
     }
+}
+
+/// What the process held at most, beside what was planned.
+func memorySummary(_ model: Gemma3nLanguageModel) -> String {
+    let planned = model.memoryPlan.map { ", planned \(gigabytes($0.byteCount)): context \($0.contextLength), \($0.keyValues.rawValue) keys and values, prefill by \($0.chunk)" }
+    return "peak memory \(gigabytes(ProcessFigures.peakBytes))\(planned ?? "")\n"
 }
 
 /// Prints an answer as it comes.

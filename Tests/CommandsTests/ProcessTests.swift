@@ -1,4 +1,5 @@
 import Foundation
+import Gemma3nHost
 import TestSupport
 import Testing
 
@@ -29,6 +30,29 @@ import Testing
         #expect(text.trimmingCharacters(in: .newlines) == answer.output.trimmingCharacters(in: .newlines))
         #expect(json.json["finish_reason"] as? String == "length" || json.json["finish_reason"] as? String == "stop")
         #expect((json.json["statistics"] as? [String: Any])?["prompt_tokens"] as? Int ?? 0 > 10)
+    }
+
+    /// What the process held at most stays within the plan, and the plan within what was given.
+    @Test func memoryStaysWithinThePlan() throws {
+        let long = Array(repeating: "the water of the river", count: 60).joined(separator: " ")
+        let arguments = ["run", tiny, long, "--max-tokens", "20", "--seed", "3", "--stats", "--context", "1024"]
+        let unlimited = try Program.run(arguments)
+        let limited = try Program.run(arguments + ["--memory", "400MB"])
+        #expect(limited.code == 0 && limited.output == unlimited.output)
+        let words = limited.error.split(whereSeparator: { " ,:\n".contains($0) }).map(String.init)
+        func size(after word: String) throws -> Int {
+            let at = try #require(words.firstIndex(of: word))
+            return try #require(MemoryLimit.parse(words[at + (word == "peak" ? 2 : 1)]))
+        }
+        let (peak, planned) = (try size(after: "peak"), try size(after: "planned"))
+        #expect(peak <= planned && planned <= 400_000_000)
+
+        let refused = try Program.run(arguments + ["--memory", "3MB"])
+        #expect(refused.code == 1 && refused.output.isEmpty)
+        #expect(refused.error.contains("tokens (") && refused.error.contains("but the limit is 3MB. Give --memory "))
+        #expect(try Program.run(["run", tiny, "a", "--memory", "much"]).code == 64)
+        #expect(try Program.run(["run", tiny, "a", "--kv", "f8"]).code == 64)
+        #expect(try Program.run(["run", tiny, "a", "--kv", "q8_0", "--max-tokens", "2"]).code == 0)
     }
 
     @Test func benchMeasuresEveryPart() throws {

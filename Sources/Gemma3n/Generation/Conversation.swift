@@ -22,10 +22,13 @@ public final class Conversation {
     /// - Parameters:
     ///   - contextLength: Tokens at most; memory grows as they come.
     ///   - chunk: Tokens handled together during prefill.
-    public init(_ model: Gemma3nModel, contextLength: Int, chunk: Int = 128, parallelism: Parallelism = .serial) {
+    ///   - keyValues: How keys and values are kept; nil as `TextModel.defaultKVFormat` says.
+    public init(
+        _ model: Gemma3nModel, contextLength: Int, chunk: Int = 128, keyValues: KVFormat? = nil, parallelism: Parallelism = .serial
+    ) {
         self.model = model
         self.parallelism = parallelism
-        decoder = TextDecoder(model.text, contextLength: contextLength, chunk: chunk, parallelism: parallelism)
+        decoder = TextDecoder(model.text, contextLength: contextLength, chunk: chunk, keyValues: keyValues, parallelism: parallelism)
         logits = FloatBuffer(count: model.configuration.text.vocabSize)
     }
 

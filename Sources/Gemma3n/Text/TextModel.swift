@@ -63,6 +63,9 @@ public final class TextModel: Sendable {
     var hasSparseLayers: Bool { layers.contains { $0.mlp.standardDeviations != nil } }
     var skipsUnits: Bool { layers.contains { $0.mlp.skipsUnits } }
 
+    /// Keeps what is in memory of the per-layer table, which lies in a mapped file, below so many bytes (64 MiB unless said).
+    public func limitTableMemory(to bytes: Int) { perLayerEmbedding.residentRows.setBudget(bytes) }
+
     /// `E[token] * sqrt(D)`, `[D]`.
     func embed(_ token: Int32, into e: UnsafeMutablePointer<Float>) {
         let d = configuration.hiddenSize

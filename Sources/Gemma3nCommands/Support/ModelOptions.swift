@@ -33,6 +33,12 @@ struct ModelOptions: ParsableArguments {
     @Option(help: ArgumentHelp("How pictures and sound are encoded: exact, or fast in 8 bits; fast by default where the text model is quantised.", valueName: "how"))
     var encoders: EncoderChoice?
 
+    @Option(help: ArgumentHelp("Memory the program may hold, such as 2GB or 1.5GiB; it then plans to stay within, or says what would fit.", valueName: "size"))
+    var memory: MemorySize?
+
+    @Option(name: .customLong("kv"), help: ArgumentHelp("How keys and values are kept: f32, f16 or q8_0. By default f16 if the weights are quantised, else f32.", valueName: "format"))
+    var keyValues: KeyValueFormat?
+
     func validate() throws {
         if let threads, threads < 1 || threads > 1024 { throw ValidationError("--threads is \(threads), expected 1 to 1024.") }
         if let context, context < 1 { throw ValidationError("--context is \(context), expected at least 1.") }
@@ -57,7 +63,7 @@ struct ModelOptions: ParsableArguments {
     func open(_ directory: String?, modalities: Modalities? = nil, threads: Int? = nil) async throws -> Gemma3nLanguageModel {
         let model = try await Gemma3nLanguageModel.open(
             files: try files(directory), modalities: modalities ?? self.modalities?.value ?? .all, threads: threads ?? self.threads,
-            contextLength: context, encoders: encoders?.precision)
+            contextLength: context, keyValues: keyValues?.value, memoryLimit: memory?.bytes, encoders: encoders?.precision)
         for warning in model.warnings { Output.warning(warning) }
         return model
     }
@@ -94,6 +100,26 @@ package enum EncoderChoice: String, ExpressibleByArgument {
         case .exact: .exact
         case .fast: .fast
         }
+    }
+}
+
+/// A size such as `2GB`.
+struct MemorySize: ExpressibleByArgument {
+    let bytes: Int
+
+    init?(argument: String) {
+        guard let bytes = MemoryLimit.parse(argument) else { return nil }
+        self.bytes = bytes
+    }
+}
+
+/// `f32`, `f16` or `q8_0`.
+struct KeyValueFormat: ExpressibleByArgument {
+    let value: KVFormat
+
+    init?(argument: String) {
+        guard let value = KVFormat(rawValue: argument) else { return nil }
+        self.value = value
     }
 }
 

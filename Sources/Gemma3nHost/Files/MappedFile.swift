@@ -70,12 +70,35 @@ public func readFile(_ path: String, limit: Int = 1 << 31) throws(FileError) -> 
         throw FileError(.tooLarge, path: path, "'\(path)' has \(size) bytes; at most \(limit) are accepted here.")
     }
     var contents = [UInt8](repeating: 0, count: size)
+    let filled = contents.withUnsafeMutableBytes { memory in
+        Result { () throws(FileError) in try fill(memory, from: descriptor, path) }
+    }
+    contents.removeLast(size - (try filled.get()))
+    return contents
+}
+
+/// The same into memory of a region's own; nothing is copied twice.
+public func readRegion(_ path: String, limit: Int = 1 << 31) throws(FileError) -> ByteRegion {
+    let (descriptor, size) = try openRegularFile(path)
+    defer { close(descriptor) }
+    guard size <= limit else {
+        throw FileError(.tooLarge, path: path, "'\(path)' has \(size) bytes; at most \(limit) are accepted here.")
+    }
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: max(size, 1), alignment: 64)
+    do throws(FileError) {
+        let filled = try fill(UnsafeMutableRawBufferPointer(rebasing: memory[0..<size]), from: descriptor, path)
+        return ByteRegion(UnsafeRawBufferPointer(rebasing: memory[0..<filled])) { _ in memory.deallocate() }
+    } catch {
+        memory.deallocate()
+        throw error
+    }
+}
+
+/// Reads until `memory` is full or the file ends: it may have shrunk since its size was asked for.
+private func fill(_ memory: UnsafeMutableRawBufferPointer, from descriptor: Int32, _ path: String) throws(FileError) -> Int {
     var filled = 0
-    // The file may have shrunk since: what was read is what counts.
-    while filled < size {
-        let got = contents.withUnsafeMutableBytes { unsafe in
-            read(descriptor, unsafe.baseAddress.unsafelyUnwrapped + filled, size - filled)
-        }
+    while filled < memory.count {
+        let got = read(descriptor, memory.baseAddress.unsafelyUnwrapped + filled, memory.count - filled)
         if got < 0 {
             if errno == EINTR { continue }
             throw FileError(errno: errno, "read", path)
@@ -83,8 +106,7 @@ public func readFile(_ path: String, limit: Int = 1 << 31) throws(FileError) -> 
         if got == 0 { break }
         filled += got
     }
-    contents.removeLast(size - filled)
-    return contents
+    return filled
 }
 
 /// The descriptor of a regular file opened for reading, and its size in bytes.

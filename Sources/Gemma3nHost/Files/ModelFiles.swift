@@ -215,7 +215,7 @@ public struct ModelFiles: Sendable {
 
     private func read(_ path: String, name: String, isMapped: Bool) throws(CheckpointError) -> ByteRegion {
         do throws(FileError) {
-            return isMapped ? try MappedFile(path: path).region : ByteRegion(copying: try readFile(path))
+            return isMapped ? try MappedFile(path: path).region : try readRegion(path)
         } catch {
             if error.code == .notFound || error.code == .notADirectory { throw missing(name) }
             throw CheckpointError(.unreadableFile, file: name, error.message)

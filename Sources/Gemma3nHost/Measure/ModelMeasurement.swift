@@ -56,7 +56,7 @@ package final class ModelMeasurement {
         if threads == pool?.threadCount { return }
         decoder = nil
         let pool = ThreadPool(threadCount: threads)
-        decoder = TextDecoder(model.model.text, contextLength: contextLength, parallelism: pool.parallelism)
+        decoder = model.decoder(contextLength: contextLength, pool.parallelism)
         self.pool = pool
     }
 

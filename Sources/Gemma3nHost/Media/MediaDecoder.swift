@@ -124,7 +124,7 @@ extension MediaSource {
         case .bytes(let bytes, _): region = bytes
         case .file(let path):
             do throws(FileError) {
-                region = copied ? ByteRegion(copying: try readFile(path)) : try MappedFile(path: path).region
+                region = copied ? try readRegion(path) : try MappedFile(path: path).region
             } catch {
                 throw MediaError(error.code == .tooLarge ? .tooLarge : .unreadable, name: "", error.message)
             }

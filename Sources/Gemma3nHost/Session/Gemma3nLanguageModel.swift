@@ -15,6 +15,10 @@ public final class Gemma3nLanguageModel: Sendable {
     public let decoder: any MediaDecoder
     /// Tokens of context of a session that does not ask for another number.
     public let contextLength: Int
+    /// How keys and values are kept; nil as the model's weights suggest.
+    private let keyValues: KVFormat?
+    /// What keeps the model and one session within the memory that was given; nil without a limit.
+    public let memoryPlan: MemoryPlan?
     private let pool: ThreadPool
 
     public var threadCount: Int { pool.threadCount }
@@ -29,33 +33,93 @@ public final class Gemma3nLanguageModel: Sendable {
     ///   - threads: Threads that compute, all processors by default.
     ///   - contextLength: Tokens of context, the checkpoint's `max_position_embeddings` by default and at most. Memory grows as
     ///     a conversation does.
+    ///   - keyValues: How keys and values are kept; by default half precision if the weights are quantised, else float32.
     ///   - encoders: How pictures and sound are encoded; see `Gemma3nModel.init`.
-    /// - Throws: `assetsUnavailable` with what is wrong, `invalidOption`.
+    ///   - memoryLimit: Bytes this process may hold, one session included. What the model needs is planned before its weights are
+    ///     read: see `MemoryPlan`. Nil sets no limit.
+    /// - Throws: `assetsUnavailable` with what is wrong, `invalidOption`; `insufficientMemory` with what would fit.
     public init(
         files: ModelFiles, modalities: Modalities = .all, threads: Int? = nil, contextLength: Int? = nil,
-        encoders: EncoderPrecision? = nil, decoder: any MediaDecoder = FFmpegDecoder()
+        keyValues: KVFormat? = nil, memoryLimit: Int? = nil, encoders: EncoderPrecision? = nil,
+        decoder: any MediaDecoder = FFmpegDecoder()
     ) throws(SessionError) {
         if let threads, threads < 1 { throw SessionError(.invalidOption, "the number of threads is \(threads), expected at least 1.") }
-        pool = ThreadPool(threadCount: threads ?? ProcessorCount.defaultThreadCount)
-        let prepare = WeightPreparation(pool.parallelism)
-        do throws(CheckpointError) {
-            model = try Gemma3nModel(files.source(modalities: modalities), modalities: modalities, prepare: prepare, encoders: encoders)
-        } catch {
-            // The core knows files by name only; say whose they are.
-            throw SessionError(CheckpointError(error.code, file: files.shownName(error.file), error.message))
+        func named<T>(_ body: () throws(CheckpointError) -> T) throws(SessionError) -> T {
+            do throws(CheckpointError) {
+                return try body()
+            } catch {
+                // The core knows files by name only; say whose they are.
+                throw SessionError(CheckpointError(error.code, file: files.shownName(error.file), error.message))
+            }
         }
+        let source = try named { () throws(CheckpointError) in try files.source(modalities: modalities) }
+        releaseFreedMemory()
+        let longest = source.configuration.text.maxPositionEmbeddings
+        if let contextLength, contextLength < 1 || contextLength > longest {
+            throw SessionError(
+                .invalidOption, "the context is \(contextLength) tokens, expected 1 to \(longest) (max_position_embeddings in config.json).")
+        }
+        let threadCount = threads ?? ProcessorCount.defaultThreadCount
+        let plan = try memoryLimit.map { limit throws(SessionError) in
+            try Self.plan(
+                source, files.name, limit: limit, modalities: modalities, threads: threadCount, contextLength: contextLength, keyValues: keyValues)
+        }
+        memoryPlan = plan
+        self.keyValues = plan?.keyValues ?? keyValues
+        self.contextLength = plan?.contextLength ?? contextLength ?? longest
+        pool = ThreadPool(threadCount: threadCount)
+        // What was copied into the kernels' order is not read again where it lies in the file.
+        let prepare = WeightPreparation(pool.parallelism) { region, bytes in region.advise(.unused, bytes) }
+        model = try named { () throws(CheckpointError) in try Gemma3nModel(source, modalities: modalities, prepare: prepare, encoders: encoders) }
+        if let plan { model.text.limitTableMemory(to: plan.tableBudget) }
         // One row of the per-layer table is read for a token; reading ahead would bring in the whole of it.
         for tensor in model.tensors where tensor.name.utf8.reversed().starts(with: "embed_tokens_per_layer.weight".utf8.reversed()) {
             tensor.region.advise(.random, tensor.offset..<tensor.offset + tensor.byteCount)
         }
         self.files = files
         self.decoder = decoder
-        let limit = model.configuration.text.maxPositionEmbeddings
-        if let contextLength, contextLength < 1 || contextLength > limit {
-            throw SessionError(
-                .invalidOption, "the context is \(contextLength) tokens, expected 1 to \(limit) (max_position_embeddings in config.json).")
-        }
-        self.contextLength = contextLength ?? limit
+    }
+
+    /// - Throws: `insufficientMemory`.
+    private static func plan(
+        _ source: ModelSource, _ name: String, limit: Int, modalities: Modalities, threads: Int, contextLength: Int?, keyValues: KVFormat?
+    ) throws(SessionError) -> MemoryPlan {
+        if limit < 1 { throw SessionError(.invalidOption, "the memory limit is \(limit) bytes, expected at least 1.") }
+        let needs = MemoryNeeds(source, modalities: modalities, threads: threads, held: ProcessFigures.residentBytes)
+        let group = MemoryLimit.controlGroup
+        let (bound, granted) = group.map { $0 < limit } == true ? (group ?? limit, "this process's control group allows") : (limit, "the limit is")
+        let plan = needs.plan(
+            limit: bound, contextLength: contextLength, longest: source.configuration.text.maxPositionEmbeddings, keyValues: keyValues)
+        if plan.byteCount <= bound { return plan }
+        throw SessionError(
+            .insufficientMemory,
+            needs.refusal(
+                plan, limit: bound, granted: granted, contextLength: contextLength, keyValues: keyValues, modalities: modalities, name: name))
+    }
+
+    /// A conversation as the options of opening want it.
+    func conversation(contextLength: Int) -> Conversation {
+        Conversation(
+            model, contextLength: contextLength, chunk: memoryPlan?.chunk ?? Self.defaultChunk, keyValues: keyValues, parallelism: parallelism)
+    }
+
+    /// The text part of such a conversation, with other threads.
+    package func decoder(contextLength: Int, _ parallelism: Parallelism) -> TextDecoder {
+        TextDecoder(
+            model.text, contextLength: contextLength, chunk: memoryPlan?.chunk ?? Self.defaultChunk, keyValues: keyValues, parallelism: parallelism)
+    }
+
+    private static let defaultChunk = 128
+
+    /// After pictures and sounds have been encoded: under a tight limit the encoders' memory is given up until the next.
+    func encodersWereUsed() {
+        if memoryPlan?.releasesEncoders == true { releaseEncoders() }
+    }
+
+    /// Gives up the memory of the encoders until they are used again; see `Gemma3nModel.releaseEncoders`.
+    public func releaseEncoders() {
+        model.releaseEncoders()
+        releaseFreedMemory()
     }
 
     /// Opens a checkpoint on a thread of its own.
@@ -63,7 +127,8 @@ public final class Gemma3nLanguageModel: Sendable {
     /// - Throws: As `init`.
     public static func open(
         files: ModelFiles, modalities: Modalities = .all, threads: Int? = nil, contextLength: Int? = nil,
-        encoders: EncoderPrecision? = nil, decoder: any MediaDecoder = FFmpegDecoder()
+        keyValues: KVFormat? = nil, memoryLimit: Int? = nil, encoders: EncoderPrecision? = nil,
+        decoder: any MediaDecoder = FFmpegDecoder()
     ) async throws(SessionError) -> Gemma3nLanguageModel {
         let thread = SessionThread()
         let result: Result<Gemma3nLanguageModel, SessionError> = await withCheckedContinuation { continuation in
@@ -71,7 +136,8 @@ public final class Gemma3nLanguageModel: Sendable {
                 continuation.resume(
                     returning: Result { () throws(SessionError) in
                         try Gemma3nLanguageModel(
-                            files: files, modalities: modalities, threads: threads, contextLength: contextLength, encoders: encoders,
+                            files: files, modalities: modalities, threads: threads, contextLength: contextLength, keyValues: keyValues,
+                            memoryLimit: memoryLimit, encoders: encoders,
                             decoder: decoder)
                     })
             }
@@ -85,11 +151,13 @@ public final class Gemma3nLanguageModel: Sendable {
     /// - Throws: As `init`; `assetsUnavailable` if there is no such directory.
     public static func open(
         directory: String, modalities: Modalities = .all, threads: Int? = nil, contextLength: Int? = nil,
-        encoders: EncoderPrecision? = nil, decoder: any MediaDecoder = FFmpegDecoder()
+        keyValues: KVFormat? = nil, memoryLimit: Int? = nil, encoders: EncoderPrecision? = nil,
+        decoder: any MediaDecoder = FFmpegDecoder()
     ) async throws(SessionError) -> Gemma3nLanguageModel {
         let files: ModelFiles
         do throws(CheckpointError) { files = try ModelFiles(path: directory) } catch { throw SessionError(error) }
         return try await open(
-            files: files, modalities: modalities, threads: threads, contextLength: contextLength, encoders: encoders, decoder: decoder)
+            files: files, modalities: modalities, threads: threads, contextLength: contextLength, keyValues: keyValues,
+            memoryLimit: memoryLimit, encoders: encoders, decoder: decoder)
     }
 }

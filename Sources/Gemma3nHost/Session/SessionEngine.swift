@@ -72,6 +72,7 @@ final class SessionEngine {
                 if error.code == .cancelled { return unanswered() }
                 throw error
             }
+            if !rest.images.isEmpty || !rest.clips.isEmpty { model.encodersWereUsed() }
             statistics.encodeSeconds = seconds(since: encodeStart)
 
             let prefillStart = clock.now
@@ -140,7 +141,7 @@ final class SessionEngine {
     // MARK: Parts
 
     private func makeConversation() -> CachedConversation {
-        let made = CachedConversation(Conversation(model.model, contextLength: contextLength, parallelism: model.parallelism))
+        let made = CachedConversation(model.conversation(contextLength: contextLength))
         conversation = made
         return made
     }

@@ -17,6 +17,8 @@ public struct SessionError: Error, Sendable, Equatable {
         case unreadableMedia = "unreadable_media"
         /// The prompt holds what the model, as it was opened, cannot take, or nothing at all.
         case unsupportedPrompt = "unsupported_prompt"
+        /// The model does not fit in the memory it was given.
+        case insufficientMemory = "insufficient_memory"
         /// An option outside its range.
         case invalidOption = "invalid_option"
         /// A transcript or message list that cannot be understood.
