@@ -58,15 +58,19 @@ struct PerLayerEmbedding {
             let out = ple + r * width + columns.lowerBound
             let id = Int(tokens[r])
             residentRows.willReadRow()
-            withUnsafeTemporaryAllocation(of: Float.self, capacity: columns.count) { looked in
+            let row = id >= 0 && id < table.rows ? id : 0
+            // A layer at a time: so little room is on the stack.
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: p) { looked in
                 guard let looked = looked.baseAddress else { return }
-                table.decodeRow(id >= 0 && id < table.rows ? id : 0, columns: columns, into: looked)
                 ck_scale_f32(projectionScale, out, out, columns.count)
                 for layer in 0..<layers.count {
-                    ck_rms_norm_f32(out + layer * p, norm.pointer, epsilon, out + layer * p, p)
+                    let part = out + layer * p
+                    let start = columns.lowerBound + layer * p
+                    table.decodeRow(row, columns: start..<start + p, into: looked)
+                    ck_rms_norm_f32(part, norm.pointer, epsilon, part, p)
+                    ck_axpy_f32(tokenScale, looked, part, p)
+                    ck_scale_f32(0.70710678, part, part, p)
                 }
-                ck_axpy_f32(tokenScale, looked, out, columns.count)
-                ck_scale_f32(0.70710678, out, out, columns.count)
             }
         }
     }

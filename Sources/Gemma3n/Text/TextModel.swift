@@ -28,6 +28,14 @@ public final class TextModel: Sendable {
         let d = c.hiddenSize
         let square = "hidden_size \(d) in config.json"
         let embeddings = try scope["embed_tokens"].matrix(rows: c.vocabSize, columns: d, reason: "vocab_size \(c.vocabSize), \(square)")
+        // The largest first: while it is copied into the kernels' order, both copies take memory.
+        if headScope.tensor != nil, !c.tieWordEmbeddings {
+            head = prepare(try headScope.matrix(rows: c.vocabSize, columns: d, reason: "vocab_size \(c.vocabSize)"), .panels)
+            embedTokens = embeddings
+        } else {
+            head = prepare(embeddings, .panels)
+            embedTokens = head
+        }
         perLayerEmbedding = try PerLayerEmbedding(scope, c, prepare)
         var projections: [Matrix] = []
         var unembeddings: [Matrix] = []
@@ -43,13 +51,6 @@ public final class TextModel: Sendable {
         }
         self.layers = layers
         norm = try scope["norm"].vector(count: d)
-        if headScope.tensor != nil, !c.tieWordEmbeddings {
-            head = prepare(try headScope.matrix(rows: c.vocabSize, columns: d, reason: "vocab_size \(c.vocabSize)"), .panels)
-            embedTokens = embeddings
-        } else {
-            head = prepare(embeddings, .panels)
-            embedTokens = head
-        }
     }
 
     /// The format of keys and values unless another is asked for: half precision where weights are quantised, since its error
