@@ -142,8 +142,8 @@ public struct ConversionPlan: Sendable {
     private mutating func mediaFormat(_ tensor: StoredTensor, _ kind: TensorKind, columns: Int) -> ElementFormat {
         if tensor.shape.count < 2 { return .f32 }
         if let wanted = options.keep[kind] {
-            // Small convolutions have no rows worth blocks.
-            if wanted.blockLength > 1, columns % wanted.blockLength != 0 || !Self.isLinear(tensor.shape) {
+            // Convolutions have no rows of blocks; those of one pixel are brought into 8 bits when they are loaded.
+            if wanted.blockLength > 1, columns % wanted.blockLength != 0 || tensor.shape.count != 2 {
                 return tensor.format == .f32 ? .bf16 : tensor.format
             }
             return wanted
@@ -152,9 +152,6 @@ public struct ConversionPlan: Sendable {
         if options.mix == nil { return tensor.format }
         return tensor.format == .f32 ? .bf16 : tensor.format
     }
-
-    /// A matrix, or a convolution of one pixel.
-    private static func isLinear(_ shape: [Int]) -> Bool { shape.count == 2 || shape.count == 4 && shape[2] == 1 && shape[3] == 1 }
 
     // MARK: Packed
 
