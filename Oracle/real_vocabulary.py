@@ -4,7 +4,8 @@ comparison in Tests/TokenizationTests. Nothing of it is committed: the vocabular
     python Oracle/real_vocabulary.py gemma-3.gguf OUTPUT [--count 24000]
     GEMMA3N_TOKENIZER=OUTPUT swift test -c release --filter RealVocabulary
 
-Any GGUF file of a Gemma 3 model will do, also its first 10 MB alone: the vocabulary lies in front of the tensors.
+Any GGUF file of a Gemma 3 model will do, also its first 10 MB alone: the vocabulary lies in front of the tensors. Of a whole file the
+`gguf` package's reading of metadata and tensors is written as well (gguf.json), for RealGGUF in Tests/Gemma3nHostTests.
 """
 
 import argparse
@@ -123,6 +124,38 @@ def long_texts(pieces: list[str]) -> list[str]:
     return [letters, "a" * 200_000, "你好世界" * 50_000, " " * 200_000, mixed[:1_000_000], words[:1_000_000], sources[:1_000_000]]
 
 
+def write_gguf_reading(path: Path, output: Path) -> None:
+    """What the `gguf` package reads from the file: metadata (of lists their length and first elements), and of every tensor the sum of the
+    float32 values' bits, each times its place counted by odd numbers, modulo 2^64."""
+    import numpy as np
+    from gguf import GGUFReader, quants
+
+    def shown(value):
+        return float(value) if isinstance(value, (float, np.floating)) else value
+
+    reader = GGUFReader(path)
+    metadata = {}
+    for key, field in reader.fields.items():
+        value = field.contents()
+        if key.startswith("GGUF."):
+            continue
+        metadata[key] = {"count": len(value), "first": [shown(v) for v in value[:600]]} if isinstance(value, list) else shown(value)
+    tensors = []
+    for tensor in reader.tensors:
+        total, place, count, columns = 0, 0, 0, int(tensor.shape[0])
+        data = tensor.data.reshape(-1, tensor.data.shape[-1])
+        # A few thousand rows at a time: the embedding would take 700 MB.
+        for start in range(0, len(data), 8192):
+            words = quants.dequantize(data[start:start + 8192], tensor.tensor_type).astype(np.float32).reshape(-1).view(np.uint32)
+            places = np.arange(place, place + len(words), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+            total = (total + int((words.astype(np.uint64) * places).sum(dtype=np.uint64))) % 2**64
+            place += len(words)
+        tensors.append({"name": tensor.name, "type": tensor.tensor_type.name, "shape": [int(n) for n in reversed(tensor.shape)],
+                        "checksum": str(total)})
+    (output / "gguf.json").write_text(json.dumps({"path": str(path.resolve()), "metadata": metadata, "tensors": tensors}, ensure_ascii=False))
+    print(f"{len(metadata)} keys and {len(tensors)} tensors in gguf.json")
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("gguf", type=Path)
@@ -157,6 +190,10 @@ def main() -> None:
             lines.append(json.dumps({"text": text, "ids": ids}))
         file.write("[\n" + ",\n".join(lines) + "\n]\n")
     print(f"{len(texts)} texts and {len(lines)} long ones in {options.output}")
+    try:
+        write_gguf_reading(options.gguf, options.output)
+    except ValueError as error:
+        print(f"no gguf.json: {error}. Is the file whole?")
 
 
 if __name__ == "__main__":

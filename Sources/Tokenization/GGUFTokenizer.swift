@@ -47,11 +47,13 @@ private struct GGUFPieces: ~Copyable {
             throw malformed("tokenizer.ggml.scores and tokenizer.ggml.token_type are no lists of \(count) numbers, one for each token.")
         }
 
+        // Named by a key of its own: files made from a tokenizer.json call it a control token.
+        let unknown = gguf["tokenizer.ggml.unknown_token_id"]?.integer ?? -1
         var id = 0
         var replaced: [UInt8] = []
         _ = try tokens.forEachString { (piece: UnsafeBufferPointer<UInt8>) throws(CheckpointError) in
             defer { id += 1 }
-            let kind = ScoredPieces.Kind(rawValue: UInt8(clamping: types[id])) ?? .normal
+            let kind = id == unknown ? .unknown : ScoredPieces.Kind(rawValue: UInt8(clamping: types[id])) ?? .normal
             switch kind {
             case .normal: try pieces.append(piece, score: Float(scores[id]), kind: .normal)
             case .unused:

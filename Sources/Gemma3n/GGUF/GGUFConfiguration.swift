@@ -9,12 +9,6 @@ internal import Tensors
 ///
 /// Files that this project writes also carry the checkpoint's own JSON files (`gemma3n.huggingface.*`), which then count.
 struct GGUFConfiguration {
-    /// Keys under which a file may carry the JSON files of its checkpoint, by file name.
-    static let embeddedFiles = [
-        "config.json": "gemma3n.huggingface.config", "generation_config.json": "gemma3n.huggingface.generation_config",
-        "preprocessor_config.json": "gemma3n.huggingface.preprocessor_config", "processor_config.json": "gemma3n.huggingface.processor_config",
-    ]
-
     let config: JSONValue
     let generation: JSONValue?
     let preprocessor: JSONValue?
@@ -89,7 +83,7 @@ struct GGUFConfiguration {
 
     /// A JSON file that the GGUF file carries.
     private static func embedded(_ name: String, _ gguf: GGUFFile) throws(CheckpointError) -> JSONValue? {
-        guard let key = embeddedFiles[name], let text = gguf[key]?.string else { return nil }
+        guard let key = GGUFMetadata.embeddedFiles.first(where: { $0.file == name })?.key, let text = gguf[key]?.string else { return nil }
         return try JSONValue.parse(text, file: gguf.name)
     }
 
