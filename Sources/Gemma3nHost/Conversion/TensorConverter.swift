@@ -226,7 +226,7 @@ private struct RowSource {
             if !part.isEmpty {
                 let size = source.format.byteCount(of: columns)
                 let start = source.offset + (part.lowerBound - first) * size
-                source.region.releasePages(start..<start + part.count * size)
+                source.region.advise(.unused, start..<start + part.count * size)
                 total += part.count * size
             }
             first += rows

@@ -12,8 +12,9 @@ internal import Darwin
 
 /// Threads that share the tasks of a parallel region: the caller and `threadCount - 1` workers.
 ///
-/// A region hands out task numbers one at a time from an atomic counter, so a thread that a busy neighbour slows down takes
-/// fewer tasks and holds up nobody for longer than one. Workers that find no work spin for some microseconds (the next
+/// A region gives every thread a run of neighbouring task numbers, which usually means neighbouring memory, and lets threads that have
+/// finished theirs take single tasks of the others': a thread that a busy neighbour slows down does fewer tasks and holds up nobody
+/// for longer than one. Workers that find no work spin for some microseconds (the next
 /// region of a token usually follows at once) and then sleep on a condition variable. Starting a region allocates nothing.
 ///
 /// Regions from several threads take turns. A region started from inside a task runs on that thread alone.
@@ -26,10 +27,10 @@ public final class ThreadPool: Sendable {
     /// - Parameter threadCount: At least 1; with 1 everything runs on the caller. If the system refuses a thread, the pool
     ///   makes do with those it got.
     public init(threadCount: Int = ProcessorCount.defaultThreadCount) {
-        let shared = Shared()
+        let shared = Shared(threadCount: max(1, threadCount))
         var workers: [pthread_t] = []
-        for _ in 1..<max(1, threadCount) {
-            guard let thread = Self.start(shared) else { break }
+        for index in 1..<max(1, threadCount) {
+            guard let thread = Self.start(shared, index) else { break }
             workers.append(thread)
         }
         self.shared = shared
@@ -66,19 +67,19 @@ public final class ThreadPool: Sendable {
         return key
     }()
 
-    private static func start(_ shared: Shared) -> pthread_t? {
+    private static func start(_ shared: Shared, _ index: Int) -> pthread_t? {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
         // The kernels keep blocks of partial sums on the stack; Darwin's default of 512 KiB would do, this leaves room.
         pthread_attr_setstacksize(&attributes, 2 << 20)
-        let argument = Unmanaged.passRetained(shared)
+        let argument = Unmanaged.passRetained(Worker(shared: shared, index: index))
         #if canImport(Darwin)
         var thread: pthread_t?
-        let result = pthread_create(&thread, &attributes, { Unmanaged<Shared>.fromOpaque($0).takeRetainedValue().work(); return nil }, argument.toOpaque())
+        let result = pthread_create(&thread, &attributes, { Unmanaged<Worker>.fromOpaque($0).takeRetainedValue().work(); return nil }, argument.toOpaque())
         #else
         var thread = pthread_t()
-        let result = pthread_create(&thread, &attributes, { Unmanaged<Shared>.fromOpaque($0!).takeRetainedValue().work(); return nil }, argument.toOpaque())
+        let result = pthread_create(&thread, &attributes, { Unmanaged<Worker>.fromOpaque($0!).takeRetainedValue().work(); return nil }, argument.toOpaque())
         #endif
         if result != 0 {
             argument.release()
@@ -86,6 +87,19 @@ public final class ThreadPool: Sendable {
         }
         return thread
     }
+}
+
+/// What a thread is started with.
+private final class Worker {
+    private let shared: Shared
+    private let index: Int
+
+    init(shared: Shared, index: Int) {
+        self.shared = shared
+        self.index = index
+    }
+
+    func work() { shared.work(as: index) }
 }
 
 /// What the caller and the workers share.
@@ -98,8 +112,10 @@ private final class Shared: @unchecked Sendable {
     let workerCount = Atomic<Int>(0)
     /// Number of the current region; workers wait for it to change. Odd while a region takes new workers.
     private let epoch = Atomic<Int>(0)
-    /// Next task to hand out.
-    private let next = Atomic<Int>(0)
+    /// For every thread the next task of its run, a cache line apart.
+    private let next: UnsafeMutablePointer<Atomic<Int>>
+    private let threadCount: Int
+    private static let nextStride = 16
     /// Workers inside the current region.
     private let inside = Atomic<Int>(0)
     private let stopping = Atomic<Bool>(false)
@@ -112,7 +128,10 @@ private final class Shared: @unchecked Sendable {
     private let sleepLock: UnsafeMutablePointer<pthread_mutex_t>
     private let wake: UnsafeMutablePointer<pthread_cond_t>
 
-    init() {
+    init(threadCount: Int) {
+        self.threadCount = threadCount
+        next = .allocate(capacity: threadCount * Self.nextStride)
+        for i in 0..<threadCount * Self.nextStride { (next + i).initialize(to: Atomic(0)) }
         regionLock = .allocate(capacity: 1)
         sleepLock = .allocate(capacity: 1)
         wake = .allocate(capacity: 1)
@@ -125,6 +144,8 @@ private final class Shared: @unchecked Sendable {
         pthread_mutex_destroy(regionLock)
         pthread_mutex_destroy(sleepLock)
         pthread_cond_destroy(wake)
+        next.deinitialize(count: threadCount * Self.nextStride)
+        next.deallocate()
         regionLock.deallocate()
         sleepLock.deallocate()
         wake.deallocate()
@@ -137,14 +158,14 @@ private final class Shared: @unchecked Sendable {
             withUnsafePointer(to: task) { pointer in
                 self.count = count
                 self.task = UnsafeRawPointer(pointer)
-                next.store(0, ordering: .relaxed)
+                for thread in 0..<threadCount { next[thread * Self.nextStride].store(firstTask(of: thread, count), ordering: .relaxed) }
                 epoch.wrappingAdd(1, ordering: .sequentiallyConsistent)
                 if sleepers.load(ordering: .sequentiallyConsistent) > 0 {
                     pthread_mutex_lock(sleepLock)
                     pthread_cond_broadcast(wake)
                     pthread_mutex_unlock(sleepLock)
                 }
-                takeTasks(task, count)
+                takeTasks(task, count, as: 0)
                 // Close the region, then wait for those inside: nobody enters a closed one.
                 epoch.wrappingAdd(1, ordering: .sequentiallyConsistent)
                 var spins = 0
@@ -158,24 +179,35 @@ private final class Shared: @unchecked Sendable {
     }
 
     @inline(__always)
-    private func takeTasks(_ task: (Int) -> Void, _ count: Int) {
+    private func takeTasks(_ task: (Int) -> Void, _ count: Int, as thread: Int) {
         pthread_setspecific(ThreadPool.insideTask, UnsafeRawPointer(bitPattern: 1))
-        while true {
-            let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-            if index >= count { break }
-            task(index)
+        // Its own run first, then what is left of the others'.
+        for other in 0..<threadCount {
+            let owner = (thread + other) % threadCount
+            let end = firstTask(of: owner + 1, count)
+            while true {
+                let index = next[owner * Self.nextStride].wrappingAdd(1, ordering: .relaxed).oldValue
+                if index >= end { break }
+                task(index)
+            }
         }
         pthread_setspecific(ThreadPool.insideTask, nil)
     }
 
-    func work() {
+    /// Where the run of `thread` begins; that of the last one ends at `count`.
+    private func firstTask(of thread: Int, _ count: Int) -> Int {
+        // count * thread / threadCount, which might be too large before the division.
+        count / threadCount * thread + count % threadCount * thread / threadCount
+    }
+
+    func work(as thread: Int) {
         var seen = 0
         while true {
             guard let current = waitForRegion(after: seen) else { return }
             // Enter first, then look whether the region is still open: the caller closes it first, then looks who is inside.
             inside.wrappingAdd(1, ordering: .sequentiallyConsistent)
             if epoch.load(ordering: .sequentiallyConsistent) == current, let task {
-                takeTasks(task.assumingMemoryBound(to: ((Int) -> Void).self).pointee, count)
+                takeTasks(task.assumingMemoryBound(to: ((Int) -> Void).self).pointee, count, as: thread)
             }
             inside.wrappingSubtract(1, ordering: .sequentiallyConsistent)
             seen = current
