@@ -54,9 +54,11 @@ public struct WeightScope {
         store.tensors[path + ".weight"] ?? store.tensors[path]
     }
 
-    /// - Parameter reason: Where the expected shape comes from, for the error sentence.
-    /// - Throws: `missingTensor`, `wrongShape`.
-    public func tensor(shape: [Int], reason: String = "") throws(CheckpointError) -> StoredTensor {
+    /// - Parameters:
+    ///   - reason: Where the expected shape comes from, for the error sentence.
+    ///   - allowsUnits: Whether the caller can use a matrix in layout `units`.
+    /// - Throws: `missingTensor`, `wrongShape`, `unsupportedFormat` for a layout that has no place here.
+    public func tensor(shape: [Int], reason: String = "", allowsUnits: Bool = false) throws(CheckpointError) -> StoredTensor {
         guard let tensor else {
             throw CheckpointError(
                 .missingTensor,
@@ -67,13 +69,18 @@ public struct WeightScope {
                 .wrongShape, file: tensor.file,
                 "tensor '\(tensor.name)' has shape \(tensor.shape), expected \(shape)\(reason.isEmpty ? "" : " (\(reason))"). Is config.json from the same checkpoint?")
         }
+        guard allowsUnits || tensor.layout != .units else {
+            throw CheckpointError(
+                .unsupportedFormat, file: tensor.file,
+                "tensor '\(tensor.name)' lies in units, expected rows or panels: only the down_proj of a sparse layer is stored so. Convert the checkpoint again.")
+        }
         store.markUsed(tensor.name)
         return tensor
     }
 
     /// A linear map, stored as `[rows, columns]` = `[out, in]`; the bytes are shared, not copied.
-    public func matrix(rows: Int, columns: Int, reason: String = "") throws(CheckpointError) -> Matrix {
-        try tensor(shape: [rows, columns], reason: reason).matrix(rows: rows, columns: columns)
+    public func matrix(rows: Int, columns: Int, reason: String = "", allowsUnits: Bool = false) throws(CheckpointError) -> Matrix {
+        try tensor(shape: [rows, columns], reason: reason, allowsUnits: allowsUnits).matrix(rows: rows, columns: columns)
     }
 
     /// A vector, decoded to float32.

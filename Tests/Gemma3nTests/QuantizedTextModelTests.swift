@@ -19,8 +19,9 @@ struct QuantizedTextModelTests {
          "activation_sparsity_pattern": [0.9, 0.9, 0.8, 0, 0, 0, 0, 0]}
         """
 
-    /// Random weights by name; matrices whose rows are whole blocks in `format`, or as what that format decodes to if `decoded`.
-    static func model(_ format: ElementFormat, decoded: Bool = false) throws -> TextModel {
+    /// Random weights by name; matrices whose rows are whole blocks in `format`, or as what that format decodes to if `decoded`;
+    /// `up_proj` in panels if `upInPanels`.
+    static func model(_ format: ElementFormat, decoded: Bool = false, upInPanels: Bool = false) throws -> TextModel {
         let bytes = Array(configuration.utf8)
         let json = try JSONValue.parse(ByteRegion(copying: bytes), file: "config.json")
         let c = try TextConfiguration(json)
@@ -59,6 +60,10 @@ struct QuantizedTextModelTests {
             if decoded, stored.isQuantized {
                 let plain = tensor.decoded().withUnsafeBytes { ByteRegion(copying: Array($0)) }
                 tensor = StoredTensor(name: full, format: .f32, shape: shape, file: "made up", region: plain, offset: 0)
+            }
+            if upInPanels, name.contains("up_proj"), let panels = tensor.matrix(rows: shape[0], columns: columns).packed(.panels, .serial) {
+                tensor = StoredTensor(
+                    name: full, format: stored, layout: .panels, shape: shape, file: "made up", region: panels.region, offset: panels.offset)
             }
             tensors[full] = tensor
         }
@@ -150,6 +155,14 @@ struct QuantizedTextModelTests {
         let error = (difference / magnitude).squareRoot()
         #expect(error < 0.15, "relative error \(error)")
         #expect(error > 1e-5, "both paths are the same: nothing was compared")
+    }
+
+    /// Single rows cannot be read from panels.
+    @Test func upBesideUnitsLiesInRows() {
+        #expect(throws: CheckpointError(
+            .unsupportedFormat,
+            "'model.layers.0.mlp.up_proj.weight' lies in panels beside a down_proj in units, expected rows. Convert the checkpoint again.")
+        ) { try Self.model(.q4_0, upInPanels: true) }
     }
 
     /// Rows, panels and units hold the same numbers, and rows and panels multiply to the same bits.

@@ -26,11 +26,11 @@ struct TextMLP {
         standardDeviations = sparsity > 0 ? Float(normalQuantile(sparsity)) : nil
         gate = prepare(try scope["gate_proj"].matrix(rows: f, columns: d, reason: reason), .panels)
         up = prepare(try scope["up_proj"].matrix(rows: f, columns: d, reason: reason), sparsity > 0 ? .rows : .panels)
-        down = prepare(try scope["down_proj"].matrix(rows: d, columns: f, reason: reason), sparsity > 0 ? .units : .panels)
-        if down.layout == .units, sparsity <= 0 || up.layout != .rows {
+        down = prepare(try scope["down_proj"].matrix(rows: d, columns: f, reason: reason, allowsUnits: sparsity > 0), sparsity > 0 ? .units : .panels)
+        if down.layout == .units, up.layout != .rows {
             throw CheckpointError(
-                .unsupportedFormat, file: scope.path,
-                "down_proj lies in units, which needs a layer with activation_sparsity_pattern above 0 and an up_proj in rows. Convert the checkpoint again.")
+                .unsupportedFormat,
+                "'\(scope.path).up_proj.weight' lies in panels beside a down_proj in units, expected rows. Convert the checkpoint again.")
         }
     }
 

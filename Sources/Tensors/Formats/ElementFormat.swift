@@ -91,7 +91,7 @@ public enum MatrixLayout: UInt8, Sendable, Equatable, CaseIterable {
     /// Transposed: everything one input contributes lies together, so that inputs known to be zero need not be read.
     case units
 
-    /// Its name in the headers of packed checkpoints; none for `rows`.
+    /// Its name, as headers of packed checkpoints write it behind the format's: `Q4_0.panels`. They leave `rows` out.
     public var name: String {
         switch self {
         case .rows: "rows"
@@ -99,6 +99,9 @@ public enum MatrixLayout: UInt8, Sendable, Equatable, CaseIterable {
         case .units: "units"
         }
     }
+
+    /// The element type of a safetensors header for a matrix of `format` in this layout.
+    package func typeName(_ format: ElementFormat) -> String { self == .rows ? format.name : "\(format.name).\(name)" }
 
     /// Bytes of a matrix. Nil if the format has no such layout, rows are no whole number of blocks, or the size is beyond `Int`.
     public func byteCount(_ format: ElementFormat, rows: Int, columns: Int) -> Int? {
