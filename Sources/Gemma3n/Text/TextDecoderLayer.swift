@@ -84,12 +84,11 @@ struct TextDecoderLayer {
         multiplyTogether(
             parallelism, LinearProduct(attention.output, a.mixedInput, into: a.attended.pointer),
             LinearProduct(laurel.right, a.lowInput, into: a.laurel.pointer))
-        parallelism.forEach(taps == nil ? 0 : n) { r in laurel.finish(a.normed.pointer, row: r, a.laurel.pointer) }
+        parallelism.forEach(n) { r in laurel.finish(a.normed.pointer, row: r, a.laurel.pointer) }
         tap("laurel", a.laurel.pointer)
         tap("attention", a.attended.pointer)
         parallelism.forEach(n) { r in
             let y = a.attended.pointer + r * d
-            if taps == nil { laurel.finish(a.normed.pointer, row: r, a.laurel.pointer) }
             ck_rms_norm_f32(y, postAttentionNorm.pointer, epsilon, y, d)
             ck_add_f32(a.predictions.pointer + active + r * d, y, d)
             ck_add_f32(a.laurel.pointer + r * d, y, d)

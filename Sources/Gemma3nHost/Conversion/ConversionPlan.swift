@@ -1,4 +1,3 @@
-internal import CKernels
 public import Checkpoint
 internal import Gemma3n
 public import Tensors
@@ -62,15 +61,8 @@ public struct PlannedTensor: Sendable {
         self.sources = sources
         self.fill = fill
         sourceRows = sources.reduce(0) { $0 + $1.elementCount } / max(1, columns)
-        byteCount = Self.byteCount(rows: rows, columns: columns, format, layout)
-    }
-
-    static func byteCount(rows: Int, columns: Int, _ format: ElementFormat, _ layout: MatrixLayout) -> Int {
-        switch layout {
-        case .rows: rows * format.byteCount(of: columns)
-        case .panels: (rows + 15) / 16 * ck_panel_bytes(ck_format(UInt32(format.rawValue)), columns)
-        case .units: ck_units_bytes(ck_format(UInt32(format.rawValue)), rows, columns)
-        }
+        // The plan gives every tensor a format and a layout that hold its rows.
+        byteCount = layout.byteCount(format, rows: rows, columns: columns) ?? 0
     }
 }
 

@@ -131,13 +131,8 @@ public struct ModelConverter {
 
     private func writePacked(to path: String, replace: Bool, _ report: inout ConversionReport, _ progress: (Progress) -> Bool) throws {
         let entries = plan.tensors.map { tensor in
-            let suffix =
-                switch tensor.layout {
-                case .rows: ""
-                case .panels: ".panels"
-                case .units: ".units"
-                }
-            return SafeTensorsWriter.Entry(name: tensor.name, format: tensor.format.name + suffix, shape: tensor.shape, byteCount: tensor.byteCount)
+            SafeTensorsWriter.Entry(
+                name: tensor.name, format: tensor.layout.typeName(tensor.format), shape: tensor.shape, byteCount: tensor.byteCount)
         }
         let head = SafeTensorsWriter.header(
             entries, metadata: [("producer", "gemma3n"), ("layout_version", "\(Self.layoutVersion)"), ("type", options.mix?.rawValue ?? "as in the source")],

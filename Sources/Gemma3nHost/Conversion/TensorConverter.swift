@@ -235,23 +235,10 @@ private struct RowSource {
     }
 }
 
-/// Encodes a row.
-func encodeRow(_ x: UnsafePointer<Float>, _ count: Int, _ format: ElementFormat, into out: UnsafeMutableRawPointer) {
-    switch format {
-    case .f32: out.copyMemory(from: x, byteCount: count * 4)
-    case .bf16:
-        for i in 0..<count { out.storeBytes(of: bfloat16(x[i]).littleEndian, toByteOffset: 2 * i, as: UInt16.self) }
-    case .f16:
-        for i in 0..<count { out.storeBytes(of: float16(x[i]).littleEndian, toByteOffset: 2 * i, as: UInt16.self) }
-    default: ck_quantize_row(ck_format(UInt32(format.rawValue)), x, count, out)
-    }
-}
-
-/// The nearest bfloat16, ties to even.
-private func bfloat16(_ x: Float) -> UInt16 {
-    let bits = x.bitPattern
-    if x.isNaN { return UInt16(truncatingIfNeeded: bits >> 16) | 0x40 }
-    return UInt16(truncatingIfNeeded: (bits &+ 0x7FFF &+ (bits >> 16 & 1)) >> 16)
+/// Encodes a row. Numbers beyond half precision become infinite, so that they are noticed; the kernel would take the largest it has.
+private func encodeRow(_ x: UnsafePointer<Float>, _ count: Int, _ format: ElementFormat, into out: UnsafeMutableRawPointer) {
+    guard format == .f16 else { return ck_quantize_row(ck_format(UInt32(format.rawValue)), x, count, out) }
+    for i in 0..<count { out.storeBytes(of: float16(x[i]).littleEndian, toByteOffset: 2 * i, as: UInt16.self) }
 }
 
 /// The nearest float16, ties to even; infinity beyond its range.
