@@ -72,11 +72,11 @@ public struct Matrix: Sendable {
         }
     }
 
-    /// The columns in `range`, sharing the bytes. Block formats are cut at multiples of the block length, `units` not at all.
+    /// The columns in `range`, sharing the bytes. Block formats are cut at multiples of the block length; `units` only at the end.
     public func columns(_ range: Range<Int>) -> Matrix {
         precondition(range.lowerBound >= 0 && range.upperBound <= columns, "columns \(range) of \(columns)")
         let block = layout == .panels ? ck_panel_record_columns(format.kernel) : format.blockLength
-        precondition(layout != .units || range == 0..<columns, "units are not cut by columns")
+        precondition(layout != .units || range.lowerBound == 0, "units are cut at the end only")
         precondition(range.lowerBound % block == 0 && range.count % format.blockLength == 0, "columns \(range) cut a block of \(block)")
         let first =
             layout == .panels
@@ -84,6 +84,9 @@ public struct Matrix: Sendable {
         return Matrix(
             region: region, at: offset + first, rows: rows, columns: range.count, stride: stride, format: format, layout: layout)
     }
+
+    /// Whether the first `count` columns are a matrix of their own.
+    public func canBeCut(atColumn count: Int) -> Bool { count % format.blockLength == 0 }
 
     /// Bytes of weights that one product reads.
     public var byteCount: Int { layout.byteCount(format, rows: rows, columns: columns) ?? 0 }

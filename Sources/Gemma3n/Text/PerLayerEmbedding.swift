@@ -17,7 +17,8 @@ struct PerLayerEmbedding {
     let residentRows: ResidentRows
     let projection: Matrix  // [L P, D]
     let norm: Vector  // [P]
-    let layerCount: Int
+    /// The layers that run, by their numbers in the table: runs of neighbours.
+    private let runs: [Run]
     let epsilon: Float
 
     init(_ scope: WeightScope, _ c: TextConfiguration, _ prepare: WeightPreparation) throws(CheckpointError) {
@@ -27,12 +28,54 @@ struct PerLayerEmbedding {
         residentRows = ResidentRows(table)
         projection = prepare(try scope["per_layer_model_projection"].matrix(rows: l * p, columns: c.hiddenSize, reason: reason), .panels)
         norm = try scope["per_layer_projection_norm"].vector(count: p)
-        layerCount = l
+        runs = [Run(first: 0, stored: 0, count: l)]
         epsilon = c.rmsNormEps
     }
 
+    /// Neighbouring layers that run: `count` of them, number `first` of those that run being number `stored` of the table.
+    struct Run {
+        let first: Int
+        let stored: Int
+        let count: Int
+    }
+
+    /// The embeddings of some layers (ascending, by their numbers here), sharing the bytes.
+    ///
+    /// - Throws: `uncuttable`.
+    func sliced(_ layers: [Int]) throws(SliceError) -> PerLayerEmbedding {
+        var runs: [Run] = []
+        for (index, layer) in layers.enumerated() {
+            if let last = runs.last, last.stored + last.count == layer {
+                runs[runs.count - 1] = Run(first: last.first, stored: last.stored, count: last.count + 1)
+            } else {
+                runs.append(Run(first: index, stored: layer, count: 1))
+            }
+        }
+        for run in runs where !projection.canBeCut(atRow: run.stored * norm.count) {
+            throw SliceError(
+                .uncuttable,
+                "Layer \(run.stored - 1) cannot be left out: hidden_size_per_layer_input is \(norm.count), and per_layer_model_projection is packed in rows of 16.")
+        }
+        return PerLayerEmbedding(self, runs)
+    }
+
+    private init(_ whole: PerLayerEmbedding, _ runs: [Run]) {
+        table = whole.table
+        residentRows = whole.residentRows
+        projection = whole.projection
+        norm = whole.norm
+        epsilon = whole.epsilon
+        self.runs = runs
+    }
+
+    /// Layers that run.
+    var layerCount: Int { runs.reduce(0) { $0 + $1.count } }
+
     /// Whether a call may begin with layer `layer`: interleaved rows of the projection cannot be cut anywhere.
-    func canBegin(at layer: Int) -> Bool { projection.canBeCut(atRow: layer * norm.count) }
+    func canBegin(at layer: Int) -> Bool {
+        guard let run = runs.last(where: { $0.first <= layer }) else { return true }
+        return projection.canBeCut(atRow: (run.stored + layer - run.first) * norm.count)
+    }
 
     /// - Parameters:
     ///   - e: The input embeddings, `[T, D]`.
@@ -45,17 +88,29 @@ struct PerLayerEmbedding {
         into ple: UnsafeMutablePointer<Float>, _ parallelism: Parallelism
     ) {
         if layers.isEmpty || rows.isEmpty { return }
+        for run in runs {
+            let part = max(run.first, layers.lowerBound)..<max(run.first, layers.lowerBound, min(run.first + run.count, layers.upperBound))
+            compute(e, input, tokens: tokens, layers: part, stored: run.stored + part.lowerBound - run.first, rows: rows, into: ple, parallelism)
+        }
+    }
+
+    /// Neighbouring layers, the first of them number `stored` of the table.
+    private func compute(
+        _ e: UnsafePointer<Float>, _ input: LinearInput, tokens: UnsafeBufferPointer<Int32>, layers: Range<Int>, stored: Int,
+        rows: Range<Int>, into ple: UnsafeMutablePointer<Float>, _ parallelism: Parallelism
+    ) {
+        if layers.isEmpty { return }
         let p = norm.count
         let d = projection.columns
         let width = layerCount * p
-        let columns = layers.lowerBound * p..<layers.upperBound * p
+        let columns = stored * p..<(stored + layers.count) * p
         let part = projection.rows(columns)
         input.set(e + rows.lowerBound * d, tokens: rows.count, columns: d)
-        part.multiply(input, into: ple + rows.lowerBound * width + columns.lowerBound, yStride: width, parallelism)
+        part.multiply(input, into: ple + rows.lowerBound * width + layers.lowerBound * p, yStride: width, parallelism)
         let (projectionScale, tokenScale) = (1 / Float(d).squareRoot(), Float(p).squareRoot())
         parallelism.forEach(rows.count) { index in
             let r = rows.lowerBound + index
-            let out = ple + r * width + columns.lowerBound
+            let out = ple + r * width + layers.lowerBound * p
             let id = Int(tokens[r])
             residentRows.willReadRow()
             let row = id >= 0 && id < table.rows ? id : 0

@@ -13,7 +13,7 @@ final class TextActivations {
     let laurel: FloatBuffer
     let hidden: FloatBuffer
     let attended: FloatBuffer
-    /// `[capacity, L, P]`
+    /// `[capacity, L, P]`, with room for all layers of the whole model.
     let perLayerInputs: FloatBuffer
     /// `[capacity, P]`
     let perLayerGate: FloatBuffer
@@ -35,10 +35,13 @@ final class TextActivations {
     let gatedInput = LinearInput()
     let scores = AttentionScores()
     let rows: TextRows
+    /// Layers that run: `L` of `perLayerInputs`.
+    var layerCount: Int
 
     init(_ model: TextModel, capacity: Int) {
         let c = model.configuration
         self.capacity = capacity
+        layerCount = c.numHiddenLayers
         let d = c.hiddenSize
         let f = c.intermediateSize.max() ?? 1
         streamStride = capacity * d

@@ -13,7 +13,7 @@ public enum LogitsRequest: Sendable, Equatable {
 /// `prefill` takes many tokens at once in chunks, `decode` one; both leave the same bits in the caches and give the same
 /// logits, whatever the chunks and threads. Not thread safe: one caller at a time.
 public final class TextDecoder {
-    public let model: TextModel
+    public private(set) var model: TextModel
     /// Positions at most.
     public let contextLength: Int
     /// Tokens in the caches so far.
@@ -22,8 +22,10 @@ public final class TextDecoder {
     public let chunk: Int
 
     private let parallelism: Parallelism
-    /// The cache every layer reads: its own or its source's.
+    /// Those of the layers that make keys and values: the same ones in every slice.
     private let caches: [KVCache]
+    /// The cache every layer reads: its own or its source's.
+    private var sources: [KVCache]
     private let activations: TextActivations
     private var logitsBuffer: FloatBuffer
     private var tokenBuffer: [Int32] = []
@@ -50,18 +52,35 @@ public final class TextDecoder {
         // A window longer than the context sees all of it.
         let window = min(c.slidingWindow, self.contextLength)
         let contextLength = self.contextLength
-        let own = (0..<c.firstSharedLayer).map { layer in
+        caches = (0..<c.firstSharedLayer).map { layer in
             KVCache(
                 headCount: c.numKeyValueHeads, headDim: c.headDim, window: c.layerTypes[layer] == .sliding ? window : nil, chunk: chunk,
                 contextLength: contextLength, format: format)
         }
-        caches = (0..<c.numHiddenLayers).map { own[c.keyValueSource(of: $0)] }
-        activations = TextActivations(model, capacity: chunk)
+        sources = Self.sources(caches, c)
+        activations = TextActivations(model.whole, capacity: chunk)
+        activations.layerCount = c.numHiddenLayers
         logitsBuffer = FloatBuffer(count: c.vocabSize)
     }
 
+    private static func sources(_ caches: [KVCache], _ c: TextConfiguration) -> [KVCache] {
+        (0..<c.numHiddenLayers).map { caches[c.keyValueSource(of: $0)] }
+    }
+
+    /// Goes on with another slice of the same model. What is in the caches stays: keys and values made by one slice are an
+    /// approximation to those of another. For the other's own, `reset()` and feed the tokens again.
+    ///
+    /// - Precondition: `model` is a slice of what this decoder was made with, or that itself.
+    public func use(_ model: TextModel) {
+        if model === self.model { return }
+        precondition(model.whole === self.model.whole, "a decoder runs slices of one model")
+        self.model = model
+        sources = Self.sources(caches, model.configuration)
+        activations.layerCount = model.configuration.numHiddenLayers
+    }
+
     /// Bytes of K/V held now.
-    public var cacheByteCount: Int { caches[..<model.configuration.firstSharedLayer].reduce(0) { $0 + $1.byteCount } }
+    public var cacheByteCount: Int { caches.reduce(0) { $0 + $1.byteCount } }
 
     /// Forgets everything.
     public func reset() {
@@ -177,7 +196,7 @@ public final class TextDecoder {
 
         for (index, layer) in model.layers.enumerated() {
             let isLastOwner = index == c.firstSharedLayer - 1
-            layer(a, cache: caches[index], keeping: isLastOwner ? kept : nil, taps: taps, parallelism)
+            layer(a, cache: sources[index], keeping: isLastOwner ? kept : nil, taps: taps, parallelism)
             if isLastOwner, kept?.isEmpty == true { break }
         }
         position += count

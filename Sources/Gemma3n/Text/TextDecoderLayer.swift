@@ -6,14 +6,15 @@ internal import Tensors
 ///
 /// - Source: `Gemma3nTextDecoderLayer` in transformers 5.23.0.
 struct TextDecoderLayer {
-    let index: Int
+    /// Its place among the layers that run.
+    private(set) var index: Int
     let altup: AltUp
     let inputNorm: Vector  // [D]
     let attention: TextAttention
     let postAttentionNorm: Vector  // [D]
     let laurel: LaurelBlock
     let preFeedforwardNorm: Vector  // [D]
-    let mlp: TextMLP
+    private(set) var mlp: TextMLP
     let postFeedforwardNorm: Vector  // [D]
     let perLayerInputGate: Matrix  // [P, D]
     let perLayerProjection: Matrix  // [D, P]
@@ -35,6 +36,16 @@ struct TextDecoderLayer {
         perLayerProjection = prepare(try scope["per_layer_projection"].matrix(rows: d, columns: p), .panels)
         postPerLayerInputNorm = try scope["post_per_layer_input_norm"].vector(count: d)
         epsilon = c.rmsNormEps
+    }
+
+    /// The layer as number `index` of a slice, sharing the bytes.
+    ///
+    /// - Throws: `uncuttable`.
+    func sliced(_ width: Int, index: Int) throws(SliceError) -> TextDecoderLayer {
+        var layer = self
+        layer.mlp = try mlp.sliced(width, layer: self.index)
+        layer.index = index
+        return layer
     }
 
     /// Runs the layer on all rows of `a`, streams to streams.
@@ -128,12 +139,11 @@ struct TextDecoderLayer {
         let d = inputNorm.count
         let p = perLayerInputGate.rows
         let n = a.rows.count
-        let layers = a.perLayerInputs.count / (a.capacity * p)
         a.input.set(a.normed.pointer, tokens: n, columns: d)
         perLayerInputGate.multiply(a.input, into: a.perLayerGate.pointer, parallelism)
         for r in 0..<n {
             let gate = a.perLayerGate.pointer + r * p
-            let input = a.perLayerInputs.pointer + (a.rows.source[r] * layers + index) * p
+            let input = a.perLayerInputs.pointer + (a.rows.source[r] * a.layerCount + index) * p
             ck_gelu_multiply_f32(gate, input, gate, p)
         }
         a.lowInput.set(a.perLayerGate.pointer, tokens: n, columns: p)

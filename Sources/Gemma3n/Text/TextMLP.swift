@@ -34,6 +34,24 @@ struct TextMLP {
         }
     }
 
+    private init(gate: Matrix, up: Matrix, down: Matrix, standardDeviations: Float?) {
+        (self.gate, self.up, self.down, self.standardDeviations) = (gate, up, down, standardDeviations)
+    }
+
+    /// The block of the first `width` units, sharing the bytes; its cutoff is computed over those units alone.
+    ///
+    /// - Throws: `uncuttable`.
+    func sliced(_ width: Int, layer: Int) throws(SliceError) -> TextMLP {
+        if width == self.width { return self }
+        guard down.canBeCut(atColumn: width) else {
+            throw SliceError(
+                .uncuttable,
+                "Layer \(layer) cannot be \(width) wide: its down_proj is stored in \(down.format.name), which can be cut at multiples of \(down.format.blockLength) only.")
+        }
+        return TextMLP(
+            gate: gate.rows(0..<width), up: up.rows(0..<width), down: down.columns(0..<width), standardDeviations: standardDeviations)
+    }
+
     var width: Int { gate.rows }
 
     /// Whether removed units of `down` are left out of the sum; then those of `up` are, too.

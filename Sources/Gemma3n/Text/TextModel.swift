@@ -16,6 +16,12 @@ public final class TextModel: Sendable {
     let layers: [TextDecoderLayer]
     let norm: Vector  // [D]
     let head: Matrix  // [V, D]
+    /// The slice this is of the model that was read; that model's whole for itself.
+    public let slice: ModelSlice
+    /// What was read; nil if this is it.
+    private let read: TextModel?
+    /// The model this is a slice of; itself if it is none.
+    public var whole: TextModel { read ?? self }
 
     /// Reads the weights below `scope` (`model.language_model` or `model`) and checks every shape.
     ///
@@ -51,6 +57,37 @@ public final class TextModel: Sendable {
         }
         self.layers = layers
         norm = try scope["norm"].vector(count: d)
+        slice = ModelSlice(wholeOf: c)
+        read = nil
+    }
+
+    /// A slice of the model as a model of its own, without copying a weight: the same logits, bit for bit, as a checkpoint that holds
+    /// nothing but the slice. Takes some microseconds.
+    ///
+    /// - Parameter slice: In numbers of the whole model's layers, also where this is a slice already.
+    /// - Throws: `wrongLayerCount`, `wrongWidth`, `ownsKeyValues`; `uncuttable` where the weights' format does not allow it.
+    public func sliced(_ slice: ModelSlice) throws(SliceError) -> TextModel {
+        if slice == whole.slice { return whole }
+        return try TextModel(whole, slice)
+    }
+
+    /// What widths of slices must be multiples of, so that every layer's weights can be cut there.
+    public var widthGrain: Int { whole.layers.reduce(1) { max($0, $1.mlp.down.format.blockLength) } }
+
+    private init(_ whole: TextModel, _ slice: ModelSlice) throws(SliceError) {
+        configuration = try whole.configuration.sliced(slice)
+        var layers: [TextDecoderLayer] = []
+        layers.reserveCapacity(configuration.numHiddenLayers)
+        for layer in slice.layers { layers.append(try whole.layers[layer].sliced(slice.widths[layer], index: layers.count)) }
+        self.layers = layers
+        perLayerEmbedding = try whole.perLayerEmbedding.sliced(slice.layers)
+        embedTokens = whole.embedTokens
+        altupProjections = whole.altupProjections
+        altupUnembedProjections = whole.altupUnembedProjections
+        norm = whole.norm
+        head = whole.head
+        self.slice = slice
+        read = whole
     }
 
     /// The format of keys and values unless another is asked for: half precision where weights are quantised, since its error

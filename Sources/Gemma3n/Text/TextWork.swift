@@ -41,9 +41,9 @@ package struct TextWork: Sendable, Equatable {
         add(model.head, perToken: false)
         // Rows of the projection for the layers of each side; of the table one row.
         let projection = model.perLayerEmbedding.projection
-        let owned = Double(c.firstSharedLayer) / Double(c.numHiddenLayers)
-        add(projection, perToken: true, share: owned)
-        add(projection, perToken: false, share: 1 - owned)
+        let stored = Double(model.whole.configuration.numHiddenLayers)
+        add(projection, perToken: true, share: Double(c.firstSharedLayer) / stored)
+        add(projection, perToken: false, share: Double(c.numKVSharedLayers) / stored)
 
         for (index, layer) in model.layers.enumerated() {
             // The last owner's keys and values are all that later tokens need of it.
