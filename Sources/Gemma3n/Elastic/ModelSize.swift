@@ -37,7 +37,7 @@ public enum ModelSize: Sendable, Hashable {
         }
     }
 
-    private static var names: String { PublishedSlice.all.map(\.name).joined(separator: ", ") }
+    private static var names: String { PublishedSlice.all.map { $0.name }.joined(separator: ", ") }
 
     private static func budget(_ word: String) -> Int? {
         let units: [UInt8: Int] = [UInt8(ascii: "b"): 1_000_000_000, UInt8(ascii: "m"): 1_000_000, UInt8(ascii: "k"): 1000]
