@@ -64,6 +64,7 @@ public struct Gemma3nCommand: AsyncParsableCommand {
         case let error as GenerationError: error.description
         case let error as MediaError: error.description
         case let error as FileError: error.description
+        case let error as SliceError: error.description
         case let error as CommandError: error.message
         case is CancellationError: "cancelled."
         default: nil

@@ -8,7 +8,7 @@ internal import Tokenization
 struct TraceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trace", abstract: "Writes logits and intermediate states of a prompt to a file.",
-        usage: "gemma3n trace [MODEL] --messages FILE --output OUT.safetensors [--taps] [--max-tokens N]",
+        usage: "gemma3n trace [MODEL] --messages FILE --output OUT.safetensors [--taps] [--max-tokens N] [--size SIZE]",
         discussion: """
             FILE is a JSON array of chat messages, or {"input_ids": [...]}. Media are named by paths (looked for beside FILE if not \
             found from here), file: URLs or data: URLs. Decoding is greedy over the whole vocabulary and does not stop at end tokens.
@@ -25,6 +25,7 @@ struct TraceCommand: AsyncParsableCommand {
     @Flag(help: "Record the state after every block, too.") var taps = false
     @Option(help: ArgumentHelp("Tokens to generate.", valueName: "n")) var maxTokens = 24
     @OptionGroup(title: "Model") var model: ModelOptions
+    @OptionGroup(title: "Size") var slice: SliceOptions
 
     func validate() throws {
         if maxTokens < 0 { throw ValidationError("--max-tokens is \(maxTokens), expected 0 or more.") }
@@ -33,14 +34,18 @@ struct TraceCommand: AsyncParsableCommand {
     func run() async throws {
         try AtomicFile.check(path: output)
         let model = try await model.open(directory ?? self.model.directory)
-        let trace = Trace(model, taps: taps)
+        let text = model.model.text
+        let slice = try slice.slice(of: text.configuration, grain: text.widthGrain)
+        let trace = Trace(model, taps: taps, slice: slice)
         try trace.run(try TraceInput.read(messages, model), maxTokens: maxTokens)
         try trace.write(to: output)
         let ids = { (ids: [Int32]) -> JSONValue in .array(ids.map { .number(JSONNumber(Int($0))) }) }
-        let printed: JSONValue = [
-            "input_ids": ids(trace.inputIDs), "greedy_ids": ids(trace.greedyIDs), "text": .string(model.model.tokenizer.decode(trace.greedyIDs, skipSpecialTokens: false)),
+        var printed: [JSONObject.Member] = [
+            .init(key: "input_ids", value: ids(trace.inputIDs)), .init(key: "greedy_ids", value: ids(trace.greedyIDs)),
+            .init(key: "text", value: .string(model.model.tokenizer.decode(trace.greedyIDs, skipSpecialTokens: false))),
         ]
-        Output.line(printed.serialized())
+        if let slice { printed.append(.init(key: "slice", value: slice.json)) }
+        Output.line(JSONValue.object(JSONObject(printed)).serialized())
     }
 }
 

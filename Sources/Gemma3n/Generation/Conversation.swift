@@ -51,6 +51,18 @@ public final class Conversation {
         return true
     }
 
+    /// The part of the model that runs.
+    public var slice: ModelSlice { decoder.model.slice }
+
+    /// Goes on with another part of the model; costs some microseconds. What was fed stays as it was made, and so do logits
+    /// that are there already: see `TextDecoder.use`.
+    ///
+    /// - Throws: What `TextModel.sliced` throws; nothing changes then.
+    public func use(_ slice: ModelSlice) throws(SliceError) {
+        if slice == self.slice { return }
+        decoder.use(try model.text.sliced(slice))
+    }
+
     /// Feeds a prompt after what is pending and what is there, pictures and sounds included.
     ///
     /// - Parameters:

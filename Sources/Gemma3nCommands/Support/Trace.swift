@@ -7,18 +7,21 @@ internal import Tensors
 package final class Trace {
     private let model: Gemma3nLanguageModel
     private let taps: Taps?
+    private let slice: ModelSlice?
     package private(set) var inputIDs: [Int32] = []
     package private(set) var greedyIDs: [Int32] = []
     /// In the order in which they are written.
     package private(set) var tensors: [(name: String, shape: [Int], values: [Float])] = []
 
-    package init(_ model: Gemma3nLanguageModel, taps: Bool) {
+    /// - Parameter slice: The part of the model that runs; all of it if nil.
+    package init(_ model: Gemma3nLanguageModel, taps: Bool, slice: ModelSlice? = nil) {
         self.model = model
+        self.slice = slice
         self.taps = taps ? Taps() : nil
     }
 
-    /// - Throws: `GenerationError`; a prompt with the tokens asked for must fit the context.
-    package func run(_ prompt: EncodedPrompt, maxTokens: Int) throws(GenerationError) {
+    /// - Throws: `GenerationError`: a prompt with the tokens asked for must fit the context; `SliceError`.
+    package func run(_ prompt: EncodedPrompt, maxTokens: Int) throws {
         inputIDs = prompt.tokens
         let count = prompt.tokens.count
         let needed = count + max(0, maxTokens - 1)
@@ -30,6 +33,7 @@ package final class Trace {
         // With taps the whole prompt is one chunk, so that every state comes as one tensor.
         let conversation = Conversation(
             model.model, contextLength: model.contextLength, chunk: taps == nil ? 128 : max(1, count), parallelism: model.parallelism)
+        if let slice { try conversation.use(slice) }
         let vocabulary = model.model.configuration.text.vocabSize
         var logits = [Float](repeating: 0, count: count * vocabulary)
         let media = Taps()
