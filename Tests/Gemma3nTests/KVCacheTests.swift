@@ -59,11 +59,11 @@ struct KVCacheTests {
     @Test func cachesAreSizedToTheContext() throws {
         let ids = try Self.prompt().ids
         let model = try TextModelTests.model("tiny")
-        // 5 layers with K/V, 1 of them full; 2 heads of 16; a ring holds 15 + chunk positions.
+        // 5 layers with K/V, 1 of them full; 2 heads of 16; a ring holds 15 + chunk + 16 positions.
         for (format, row) in [(KVFormat.f32, 64), (.f16, 32), (.q8_0, 20)] {
             let decoder = TextDecoder(model, contextLength: 700, chunk: 50, keyValues: format)
             try decoder.prefill(ids, wanted: .none) { _, _ in }
-            #expect(decoder.cacheByteCount == 2 * 2 * row * (4 * 65 + 768))
+            #expect(decoder.cacheByteCount == 2 * 2 * row * (4 * 81 + 768))
             let short = TextDecoder(model, contextLength: 20, chunk: 50, keyValues: format)
             try short.prefill(Array(ids[..<20]), wanted: .none) { _, _ in }
             #expect(short.cacheByteCount == 2 * 2 * row * (4 * 20 + 256))

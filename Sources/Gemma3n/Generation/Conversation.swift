@@ -15,9 +15,12 @@ public final class Conversation {
     public private(set) var tokens: [Int32] = []
     /// The last token of an answer, chosen but not yet fed; the next feed starts with it.
     public private(set) var pending: [Int32] = []
-    /// Logits after the last token fed; empty before the first.
+    /// Logits after the last token fed are row `logitsRow`; those after tokens that are guessed stand behind it.
     private var logits: FloatBuffer
+    private var logitsRow = 0
     private var hasLogits = false
+    /// What was learnt of the use of speculation, and what it was learnt of.
+    private var controller: (key: Speculator.Key, SpeculationController)?
 
     /// - Parameters:
     ///   - contextLength: Tokens at most; memory grows as they come.
@@ -114,6 +117,7 @@ public final class Conversation {
             onLogits(index, row)
             if index == last, let base = row.baseAddress {
                 logits.pointer.update(from: base, count: row.count)
+                logitsRow = 0
                 hasLogits = true
             }
         }
@@ -123,102 +127,69 @@ public final class Conversation {
     }
 
     /// The logits after the last token fed, `V` values; nil before the first feed.
-    public var nextLogits: [Float]? { hasLogits ? logits.array(0..<logits.count) : nil }
+    public var nextLogits: [Float]? { hasLogits ? Array(row(logitsRow)) : nil }
 
     /// Generates an answer to what was fed.
     ///
-    /// - Parameter onToken: Called for every token as it comes; false ends the answer (`.cancelled`).
+    /// - Parameters:
+    ///   - hooks: What the host lends.
+    ///   - onToken: Called for every token as it comes; false ends the answer (`.cancelled`).
     /// - Throws: `invalidOption`; `emptyPrompt` if nothing was fed; `notANumber` if the weights give no logits.
     public func generate(
-        _ options: GenerationOptions, onToken: (GeneratedToken) -> Bool = { _ in true }
+        _ options: GenerationOptions, hooks: GenerationHooks = GenerationHooks(), onToken: (GeneratedToken) -> Bool = { _ in true }
     ) throws(GenerationError) -> GenerationResult {
         guard hasLogits else {
             throw GenerationError(.emptyPrompt, "There is nothing to answer yet; feed a prompt first.")
         }
-        guard options.maxTokens >= 0 else {
-            throw GenerationError(.invalidOption, "max_tokens is \(options.maxTokens), expected 0 or more.")
-        }
-        if let top = options.topLogProbabilities, top < 0 || top > 1000 {
-            throw GenerationError(.invalidOption, "top_logprobs is \(top), expected 0 to 1000.")
-        }
-        var sampler = try Sampler(options.sampling, prompt: tokens)
-        let stops = Set(options.stopTokens)
-        var result = GenerationResult()
-        var stream = TextStream(model.tokenizer, stopStrings: options.stopStrings)
-        result.finishReason = .length
-
-        while result.tokens.count < options.maxTokens {
-            let row = UnsafeMutableBufferPointer(start: logits.pointer, count: logits.count)
-            maskUnsayable(row)
-            let unadjusted = options.topLogProbabilities == nil ? nil : logits.array(0..<logits.count)
-            let token = sampler.sample(row)
-            if !(row[Int(token)] > -.infinity) {
-                throw GenerationError(
-                    .notANumber, "The model's logits are not numbers: its weights are damaged, or hold values float32 cannot carry through. Check the download.")
-            }
-            if stops.contains(token) {
-                result.finishReason = .stop
-                result.stopToken = token
-                break
-            }
-            result.tokens.append(token)
+        var answer = try Answer(options, model, prompt: tokens, allow: hooks.allow)
+        var speculator = try makeSpeculator(options.speculation, hooks.clock)
+        defer { if speculator.isOn { controller = (speculator.key, speculator.controller) } }
+        var reason: FinishReason?
+        while answer.remaining > 0, let token = try answer.choose(row(logitsRow)) {
             pending = [token]
-            let text = stream.push(token)
-            result.text += text
-            let probabilities = unadjusted.map { values -> (chosen: TokenLogProbability, top: [TokenLogProbability]) in
-                var values = values
-                return values.withUnsafeMutableBufferPointer {
-                    Sampler.logProbabilities($0, chosen: token, top: options.topLogProbabilities ?? 0)
-                }
-            }
-            let goOn = onToken(
-                GeneratedToken(
-                    token: token, text: text, logProbability: probabilities?.chosen, topLogProbabilities: probabilities?.top ?? []))
-            if stream.isStopped {
-                result.finishReason = .stop
-                break
-            }
-            if !goOn {
-                result.finishReason = .cancelled
-                break
-            }
-            if result.tokens.count == options.maxTokens { break }
+            guard answer.add(token, onToken: onToken) else { break }
             if decoder.position == decoder.contextLength {
-                result.finishReason = .contextFull
+                reason = .contextFull
                 break
             }
-            try feed(EncodedPrompt(tokens: []))
+            try advance(token, answer, &speculator)
         }
-        result.text += stream.finish()
-        return result
+        speculator.settle()
+        return answer.finished(reason, speculator.isOn ? speculator.statistics : nil)
     }
 
-    /// Soft tokens, and the marks of media's ends, are never an answer: their rows of the tied head are copies of padding.
-    private func maskUnsayable(_ row: UnsafeMutableBufferPointer<Float>) {
-        let c = model.configuration
-        guard c.layout == .multimodal else { return }
-        for id in c.text.vocabSizePerLayerInput..<max(c.text.vocabSizePerLayerInput, min(row.count, c.text.vocabSize)) { row[id] = -.infinity }
-    }
-}
+    // MARK: For speculation
 
-/// Text of tokens as they come: whole characters only, and never part of a stop string.
-struct TextStream {
-    private var decoder: StreamingDecoder
-    private var matcher: StopMatcher
+    /// What was learnt of the use of guesses under the same circumstances.
+    func experience(of key: Speculator.Key) -> SpeculationController? { controller?.key == key ? controller?.1 : nil }
 
-    init(_ tokenizer: Tokenizer, stopStrings: [String]) {
-        decoder = StreamingDecoder(tokenizer)
-        matcher = StopMatcher(stopStrings)
-    }
-
-    var isStopped: Bool { matcher.isStopped }
-
-    mutating func push(_ token: Int32) -> String {
-        String(decoding: matcher.push(Array(decoder.push(token).utf8)), as: UTF8.self)
+    /// Computes the logits after the chosen token, row 0, and after every guess behind it; only the former is taken as fed.
+    func feed(_ token: Int32, guesses: [Int32]) throws(GenerationError) {
+        let count = model.configuration.text.vocabSize
+        if logits.count < (1 + guesses.count) * count { logits = FloatBuffer(count: (1 + guesses.count) * count) }
+        hasLogits = false
+        let bookmark = decoder.bookmark
+        try decoder.prefill([token] + guesses, wanted: .all) { index, row in
+            if let base = row.baseAddress { (logits.pointer + index * count).update(from: base, count: count) }
+        }
+        decoder.goBack(to: bookmark)
+        hasLogits = true
+        takeAsFed(token, row: 0)
     }
 
-    mutating func finish() -> String {
-        let rest = matcher.push(Array(decoder.finish().utf8))
-        return String(decoding: rest + matcher.finish(), as: UTF8.self)
+    /// The chosen token was fed as a guess: row `index` of the logits stands after it.
+    private func takeAsFed(_ token: Int32, row index: Int) {
+        decoder.goForward(1)
+        tokens.append(token)
+        pending = []
+        logitsRow = index
+    }
+
+    /// The guess behind the tokens taken as fed was chosen, too.
+    func takeNextGuess(_ token: Int32) { takeAsFed(token, row: logitsRow + 1) }
+
+    private func row(_ index: Int) -> UnsafeMutableBufferPointer<Float> {
+        let count = model.configuration.text.vocabSize
+        return UnsafeMutableBufferPointer(start: logits.pointer + index * count, count: count)
     }
 }

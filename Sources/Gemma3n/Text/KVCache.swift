@@ -4,7 +4,8 @@ internal import Tensors
 /// The keys and values of one layer that makes its own.
 ///
 /// Full attention keeps every position, in blocks allocated as the context grows. Sliding attention keeps a ring of
-/// `window - 1 + chunk` positions: the window of the first token of a prefill chunk, and the chunk itself.
+/// `window - 1 + chunk + draftRoom` positions: the window of the first token of a prefill chunk, the chunk itself, and tokens that were
+/// guessed and come to nothing.
 /// Inside a block keys of one head lie one after the other, `N` elements each, then values likewise, then (8 bits only) the
 /// scales of the keys and of the values. A position is rounded to the cache's format once, when it is stored.
 final class KVCache {
@@ -13,12 +14,16 @@ final class KVCache {
     /// The window of sliding attention; nil for full.
     let window: Int?
     let format: KVFormat
+    /// Positions of a ring that are never overwritten by guesses; nil for full attention.
+    let ringLength: Int?
     /// Positions of one block: the whole ring, or one growth step.
     private let blockLength: Int
     private var blocks: [UnsafeMutableRawPointer] = []
 
     /// Positions a full-attention cache grows by.
     static let growth = 256
+    /// Positions that guesses may take beyond those that stay.
+    static let draftRoom = 16
 
     /// - Parameters:
     ///   - contextLength: Positions at most; a ring is never longer.
@@ -29,13 +34,14 @@ final class KVCache {
         self.window = window
         self.format = format
         blockLength = Self.blockLength(window: window, chunk: chunk, contextLength: contextLength)
+        ringLength = window.map { min($0 - 1 + chunk, contextLength) }
         if window == nil { blocks.reserveCapacity((contextLength + blockLength - 1) / blockLength) }
     }
 
     deinit { for block in blocks { block.deallocate() } }
 
     private static func blockLength(window: Int?, chunk: Int, contextLength: Int) -> Int {
-        window.map { min($0 - 1 + chunk, contextLength) } ?? growth
+        window.map { min($0 - 1 + chunk + draftRoom, contextLength) } ?? growth
     }
 
     /// Bytes a cache of these settings holds when its context is full.
@@ -44,9 +50,6 @@ final class KVCache {
         let positions = window == nil ? (contextLength + length - 1) / length * length : length
         return 2 * headCount * positions * format.byteCount(headDim)
     }
-
-    /// Positions a ring can hold; nil for full attention.
-    var ringLength: Int? { window == nil ? nil : blockLength }
 
     /// Bytes held now.
     var byteCount: Int { blocks.count * blockByteCount }

@@ -31,6 +31,8 @@ public final class TextDecoder {
     private var tokenBuffer: [Int32] = []
     /// Positions below this were written at some time; a ring holds the newest of them.
     private var written = 0
+    /// Where tokens stood that were taken back by `goBack`.
+    private var drafted = 0
 
     /// Rows of logits computed together when all are asked for.
     private static let logitRows = 8
@@ -100,6 +102,34 @@ public final class TextDecoder {
         position = newPosition
         return true
     }
+
+    // MARK: Guesses
+
+    /// Where the decoder stands, to come back to after tokens that may come to nothing.
+    struct Bookmark {
+        fileprivate let position: Int
+        fileprivate let written: Int
+    }
+
+    var bookmark: Bookmark { Bookmark(position: position, written: written) }
+
+    /// Makes what was fed since as if it had never been. Keys and values of the tokens lie where they were: `goForward` takes them again.
+    ///
+    /// - Precondition: At most `KVCache.draftRoom` tokens more than are taken again were fed since.
+    func goBack(to bookmark: Bookmark) {
+        drafted = position
+        position = bookmark.position
+        written = bookmark.written
+    }
+
+    /// Takes `count` tokens as fed that were fed before `goBack` by the slice that runs now, after the same tokens.
+    func goForward(_ count: Int) {
+        position += count
+        written = max(written, position)
+        precondition(position <= drafted, "\(position) tokens of \(drafted) that were fed")
+    }
+
+    // MARK: Feeding
 
     /// Feeds tokens.
     ///

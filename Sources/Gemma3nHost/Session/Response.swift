@@ -38,6 +38,8 @@ public struct ResponseStatistics: Sendable, Equatable {
     public internal(set) var timeToFirstToken = 0.0
     /// From the first token to the last.
     public internal(set) var generationSeconds = 0.0
+    /// What guessing ahead came to; nil without.
+    public internal(set) var speculation: SpeculationStatistics?
 
     public init() {}
 

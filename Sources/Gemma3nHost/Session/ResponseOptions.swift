@@ -1,4 +1,4 @@
-package import Gemma3n
+public import Gemma3n
 
 /// How an answer is made. What is nil is the checkpoint's own default, from its `generation_config.json`.
 ///
@@ -51,6 +51,8 @@ public struct ResponseOptions: Sendable, Equatable {
     public var stopTokens: [Int32] = []
     /// Log-probabilities of every token and of this many likeliest ones; nil for none.
     public var topLogProbabilities: Int?
+    /// Whether tokens are guessed ahead: changes the time an answer takes, and nothing else.
+    public var speculation = Speculation.off
 
     public init(sampling: SamplingMode? = nil, temperature: Double? = nil, maximumResponseTokens: Int? = nil) {
         self.sampling = sampling
@@ -98,6 +100,7 @@ public struct ResponseOptions: Sendable, Equatable {
             sampling: s, maxTokens: maximumResponseTokens ?? defaults.maxNewTokens ?? room, stopTokens: defaults.eosTokenIDs + stopTokens)
         options.stopStrings = stopStrings
         options.topLogProbabilities = topLogProbabilities
+        options.speculation = speculation
         return options
     }
 

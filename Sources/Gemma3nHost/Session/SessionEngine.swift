@@ -88,7 +88,7 @@ final class SessionEngine {
             var probabilities: [TokenProbabilities] = []
             var count = 0
             var firstToken = clock.now
-            let result = try conversation.conversation.generate(resolved) { token in
+            let result = try conversation.conversation.generate(resolved, hooks: GenerationHooks(clock: { seconds(since: start) })) { token in
                 count += 1
                 if count == 1 {
                     firstToken = clock.now
@@ -105,6 +105,7 @@ final class SessionEngine {
                 return !request.isStopped
             }
             statistics.responseTokens = result.tokens.count
+            statistics.speculation = result.speculation
             if result.finishReason == .cancelled, result.text.isEmpty { return unanswered() }
             remember(whole, result)
             return Response(
