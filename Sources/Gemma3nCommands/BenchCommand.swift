@@ -20,6 +20,8 @@ struct BenchCommand: AsyncParsableCommand {
     var prompts = NumberList([128, 512, 2048])
     @Option(name: [.customShort("n"), .customLong("tokens")], help: ArgumentHelp("Tokens to decode; 0 for none.", valueName: "n"))
     var tokens = 64
+    @Option(name: .customLong("batch"), help: ArgumentHelp("Measure passes over so many tokens, as speculation makes them, beside a pass of one.", valueName: "list"))
+    var batches: NumberList?
     @Option(name: [.customShort("t"), .customLong("thread-counts")], help: ArgumentHelp("Numbers of threads to measure with, instead of --threads.", valueName: "list"))
     var threadCounts: NumberList?
     @Option(name: [.customShort("r"), .long], help: ArgumentHelp("Repetitions of every part, fewer if they take long.", valueName: "n"))
@@ -31,6 +33,7 @@ struct BenchCommand: AsyncParsableCommand {
 
     func validate() throws {
         if tokens < 0 || tokens > 100_000 { throw ValidationError("-n is \(tokens), expected 0 to 100000.") }
+        if let bad = batches?.values.first(where: { !(1...64).contains($0) }) { throw ValidationError("--batch is \(bad), expected 1 to 64.") }
         if !(1...1000).contains(repetitions) { throw ValidationError("-r is \(repetitions), expected 1 to 1000.") }
         if let bad = threadCounts?.values.first(where: { !(1...1024).contains($0) }) {
             throw ValidationError("-t is \(bad), expected numbers of threads from 1 to 1024.")
@@ -102,6 +105,19 @@ struct BenchCommand: AsyncParsableCommand {
                 let ideal = work.bytesPerToken / part.limits.readBytesPerSecond
                 row("decode \(tokens), \(threads) t", "\(fixed(1 / part.median, 2)) tokens/s, best \(fixed(1 / part.best, 2))\(shown(ideal / part.median, "memory"))\(shown(part.limits))")
                 runs.append(part.json("decode", threads, ["tokens": .number(JSONNumber(tokens)), "tokens_per_second": figure(1 / part.median), "best_tokens_per_second": figure(1 / part.best), "mean_tokens_per_second": figure(part.rate)], ideal / part.median))
+            }
+        }
+        if let batches {
+            for threads in counts {
+                measurement.use(threads: threads)
+                progress("passes, \(threads) threads …")
+                let sizes = [1] + batches.values
+                let parts = try measurement.passes(sizes)
+                for (size, part) in zip(sizes, parts) {
+                    let ratio = part.median / parts[0].median
+                    row("pass of \(size), \(threads) t", "\(fixed(1000 * part.median, 2)) ms, \(fixed(ratio, 2)) of a pass of one\(shown(part.limits))")
+                    runs.append(part.json("pass", threads, ["tokens": .number(JSONNumber(size)), "of_one": figure(ratio)], nil))
+                }
             }
         }
         // Text alone until here.

@@ -15,13 +15,16 @@ struct ChatCommand: AsyncParsableCommand {
     var system: String?
     @OptionGroup(title: "Media of the first prompt") var media: MediaArguments
     @OptionGroup(title: "Sampling") var sampling: SamplingArguments
+    @OptionGroup(title: "Speculation") var speculation: SpeculationArguments
     @OptionGroup(title: "Model") var model: ModelOptions
     @Flag(help: "Print what every answer cost to standard error.") var stats = false
 
     func run() async throws {
         let model = try await model.open(directory ?? self.model.directory)
+        var options = sampling.options
+        options.speculation = speculation.value
         let chat = Chat(
-            session: LanguageModelSession(model: model, instructions: system), options: sampling.options, media: media,
+            session: LanguageModelSession(model: model, instructions: system), options: options, media: media,
             attachments: try media.parts(), showsStatistics: stats)
         try await chat.run()
     }

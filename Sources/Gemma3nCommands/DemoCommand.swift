@@ -14,6 +14,7 @@ struct DemoCommand: AsyncParsableCommand {
     var directory: String?
     @Option(help: ArgumentHelp("The questions; Demo/demo.json of the project by default.", valueName: "file"))
     var items: String?
+    @OptionGroup(title: "Speculation") var speculation: SpeculationArguments
     @OptionGroup(title: "Model") var model: ModelOptions
     @Flag(help: "Print JSON.") var json = false
 
@@ -26,7 +27,7 @@ struct DemoCommand: AsyncParsableCommand {
         if !json { Output.line("\(model.files.name), opened in \(fixed(seconds * 1000, 0)) ms, \(model.threadCount) threads\n") }
         var results: [ExamResult] = []
         for item in items {
-            let result = try await ExamResult.ask(item, model)
+            let result = try await ExamResult.ask(item, model, speculation.value)
             results.append(result)
             if !json { Output.line(Self.text(result)) }
         }
@@ -98,6 +99,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     var directory: String?
     @Option(help: ArgumentHelp("The questions.", valueName: "file")) var data: String
     @Option(help: ArgumentHelp("Stop after so many questions of every kind.", valueName: "n")) var limit: Int?
+    @OptionGroup(title: "Speculation") var speculation: SpeculationArguments
     @OptionGroup(title: "Model") var model: ModelOptions
     @Flag(help: "Print the wrong answers to standard error.") var verbose = false
     @Flag(help: "Print JSON.") var json = false
@@ -111,7 +113,7 @@ struct EvaluateCommand: AsyncParsableCommand {
         let model = try await model.open(directory ?? self.model.directory)
         var score = ExamScore()
         for item in items {
-            let result = try await ExamResult.ask(item, model)
+            let result = try await ExamResult.ask(item, model, speculation.value)
             score.add(result)
             if verbose, !result.isRight {
                 Output.writeError("\(item.kind) \(item.names.joined(separator: " ")) \(item.question) expected: \(item.expected) answer: \(result.answer)\n")
@@ -121,15 +123,27 @@ struct EvaluateCommand: AsyncParsableCommand {
     }
 }
 
-/// Right answers by kind and task, and word errors of transcriptions.
+/// Right answers by kind and task, word errors of transcriptions, and the speed of all answers.
 struct ExamScore {
     private var groups: [(name: String, right: Int, asked: Int)] = []
     private(set) var words = 0
     private(set) var wordErrors = 0
+    /// Tokens after the first of each answer, and the seconds they took.
+    private var tokens = 0
+    private var seconds = 0.0
+    private var lookup = SpeculationStatistics.Drafts()
+    private var slice = SpeculationStatistics.Drafts()
 
     mutating func add(_ result: ExamResult) {
         count(result.item.kind, result.isRight)
         if !result.item.task.isEmpty { count("\(result.item.kind): \(result.item.task)", result.isRight) }
+        let statistics = result.response.statistics
+        tokens += max(0, statistics.responseTokens - 1)
+        seconds += statistics.generationSeconds
+        if let speculation = statistics.speculation {
+            lookup = lookup + speculation.lookup
+            slice = slice + speculation.slice
+        }
         if result.item.task == "transcribe" {
             words += result.item.expected.split(separator: " ").count
             wordErrors += result.wordErrors
@@ -147,6 +161,10 @@ struct ExamScore {
         var lines = groups.sorted { $0.name < $1.name }.map { group in
             "\(group.name)\(String(repeating: " ", count: max(1, 32 - group.name.count)))\(padded(fixed(100 * Double(group.right) / Double(group.asked), 1), 5)) %  \(group.right) of \(group.asked)"
         }
+        if seconds > 0 { lines.append("speed of answers                \(padded(fixed(Double(tokens) / seconds, 1), 5)) tokens/s after the first of each, \(tokens) tokens") }
+        for (name, drafts) in [("guesses of lookup", lookup), ("guesses of the slice", slice)] where drafts.drafted > 0 {
+            lines.append("\(name)\(String(repeating: " ", count: 32 - name.count))\(padded(fixed(100 * drafts.acceptanceRate, 1), 5)) %  \(drafts.accepted) of \(drafts.drafted) right, \(drafts.rounds) rounds")
+        }
         if words > 0 { lines.append("word error rate                 \(padded(fixed(100 * Double(wordErrors) / Double(words), 1), 5)) %  \(wordErrors) of \(words) words") }
         return lines.map { $0 + "\n" }.joined()
     }
@@ -155,6 +173,11 @@ struct ExamScore {
         let list: [JSONValue] = groups.sorted { $0.name < $1.name }.map {
             ["name": .string($0.name), "right": .number(JSONNumber($0.right)), "asked": .number(JSONNumber($0.asked))]
         }
-        return ["groups": .array(list), "words": .number(JSONNumber(words)), "word_errors": .number(JSONNumber(wordErrors))]
+        func json(_ drafts: SpeculationStatistics.Drafts) -> JSONValue { .object(JSONObject(drafts.members)) }
+        return [
+            "groups": .array(list), "words": .number(JSONNumber(words)), "word_errors": .number(JSONNumber(wordErrors)),
+            "answer_tokens": .number(JSONNumber(tokens)), "answer_seconds": .number(JSONNumber((seconds * 1e6).rounded() / 1e6)),
+            "speculation": ["lookup": json(lookup), "self": json(slice)],
+        ]
     }
 }

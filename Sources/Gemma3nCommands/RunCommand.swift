@@ -21,6 +21,7 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Instructions the model gets before the prompt.", valueName: "text"))
     var system: String?
     @OptionGroup(title: "Sampling") var sampling: SamplingArguments
+    @OptionGroup(title: "Speculation") var speculation: SpeculationArguments
     @OptionGroup(title: "Model") var model: ModelOptions
     @Flag(help: "Print what the answer cost to standard error.") var stats = false
     @Flag(help: "Print the answer as JSON.") var json = false
@@ -39,7 +40,9 @@ struct RunCommand: AsyncParsableCommand {
         }
 
         let session = LanguageModelSession(model: try await model.open(directory), instructions: system)
-        let stream = session.streamResponse(to: prompt, options: sampling.options)
+        var options = sampling.options
+        options.speculation = speculation.value
+        let stream = session.streamResponse(to: prompt, options: options)
         Interrupts.shared.handle { stream.stop() }
         let response = try await AnswerPrinter.print(stream, quietly: json)
         let wasInterrupted = Interrupts.shared.stopHandling()
@@ -100,6 +103,7 @@ extension ResponseStatistics {
             "encode_seconds": seconds(encodeSeconds), "prefill_seconds": seconds(prefillSeconds),
             "time_to_first_token": seconds(timeToFirstToken), "generation_seconds": seconds(generationSeconds),
             "prefill_tokens_per_second": rate(prefillTokensPerSecond), "decode_tokens_per_second": rate(decodeTokensPerSecond),
+            "speculation": speculation?.json ?? .null,
         ]
     }
 
@@ -108,13 +112,13 @@ extension ResponseStatistics {
         responseTokens > 1 ? "\(before)\(fixed(decodeTokensPerSecond, digits)) tokens/s" : ""
     }
 
-    /// Two lines for people.
+    /// Two lines for people, and one about speculation.
     var summary: String {
         let media = encodeSeconds + decodeMediaSeconds > 0.001 ? ", media \(fixed(encodeSeconds + decodeMediaSeconds, 2)) s" : ""
         return """
             prompt \(promptTokens) tokens (\(cachedTokens) cached), \(fixed(prefillTokensPerSecond, 1)) tokens/s\(media)
             answer \(responseTokens) tokens\(decodeSpeed(before: ", ", digits: 1)), first after \(fixed(timeToFirstToken, 2)) s
-
+            \(speculation?.summary ?? "")
             """
     }
 }

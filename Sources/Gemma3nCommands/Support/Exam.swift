@@ -108,9 +108,10 @@ struct ExamResult {
     }
 
     /// Asks a question in a conversation of its own, greedily.
-    static func ask(_ item: ExamItem, _ model: Gemma3nLanguageModel) async throws -> ExamResult {
+    static func ask(_ item: ExamItem, _ model: Gemma3nLanguageModel, _ speculation: Speculation) async throws -> ExamResult {
         let session = LanguageModelSession(model: model)
-        let options = ResponseOptions(sampling: .greedy, maximumResponseTokens: 64)
+        var options = ResponseOptions(sampling: .greedy, maximumResponseTokens: 64)
+        options.speculation = speculation
         return ExamResult(item: item, response: try await session.respond(to: item.prompt, options: options))
     }
 }

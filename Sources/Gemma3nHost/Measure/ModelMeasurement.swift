@@ -108,6 +108,26 @@ package final class ModelMeasurement {
         return Part(seconds: seconds, limits: limits)
     }
 
+    /// Passes over so many tokens each, with the logits of all of them, as speculation makes them after 64 tokens; in turn, so that the
+    /// machine's moods are shared.
+    package func passes(_ counts: [Int]) throws -> [Part] {
+        let (decoder, _) = current()
+        let start = 64
+        try feed(start)
+        var seconds = counts.map { _ in [Double]() }
+        let limits = try withLimits {
+            for round in 0..<8 * repetitions where seconds.joined().reduce(0, +) < Self.enoughSeconds {
+                for (index, count) in counts.enumerated() {
+                    if isStopped() { throw Stopped() }
+                    let tokens = (0..<count).map { token((round * 16 + $0) * 211) }
+                    seconds[index].append(try self.seconds { try decoder.prefill(tokens, wanted: .all) { _, _ in } })
+                    guard decoder.rewind(to: start) else { preconditionFailure("caches go back by a chunk") }
+                }
+            }
+        }
+        return seconds.map { Part(seconds: $0, limits: limits) }
+    }
+
     /// Soft tokens of a noisy picture of the size that the model sees, preparation included; seconds. Nil without the encoder.
     package func image() throws -> Part? {
         guard let vision = model.model.vision else { return nil }
