@@ -1,4 +1,5 @@
-/// Weight formats: rows of blocks as GGUF stores them, their encoders, and the transposed layout of sparse layers ("units").
+/// Weight formats: rows of blocks as GGUF stores them, their encoders, rows in groups as MLX stores them, and the transposed layout of
+/// sparse layers ("units").
 ///
 /// **Blocks.** All numbers are little endian; f16 is IEEE half precision. A row is a sequence of blocks without padding.
 ///
@@ -43,6 +44,16 @@ void ck_quantize_row(ck_format format, const float *x, size_t n, void *row);
 void ck_dot_rows(ck_format format, const void *w, size_t row_bytes, const int32_t *rows, size_t count, size_t k, const void *activations,
                  size_t token, size_t tokens, float *y);
 
+// MARK: Groups
+//
+// What MLX calls affine quantisation: the numbers of a row one behind the other (4 bits: even columns in the low nibbles), and apart
+// from them, in one of the plain formats, a scale and a bias for every `group` columns (32, 64 or 128).
+
+/// Columns first ..< first + count of a row in groups, both multiples of 32, as blocks of affine4 or affine8. `numbers`, `scales` and
+/// `biases` are those of the row.
+void ck_group_blocks(ck_format format, const void *numbers, const void *scales, const void *biases, ck_format scale_format, size_t group,
+                     size_t first, size_t count, void *blocks);
+
 // MARK: Units
 //
 // Layout of a matrix [outputs, units] whose units (columns) are used one at a time: a unit's weights lie side by side over all outputs.
@@ -66,6 +77,9 @@ size_t ck_units_bytes(ck_format format, size_t outputs, size_t units);
 /// 128, and `output_count` is too unless the rows end there. Calls for different outputs may run at the same time.
 void ck_pack_units(ck_format format, const void *w, size_t row_bytes, size_t outputs, size_t units, size_t first_output, size_t output_count,
                    void *out);
+/// Rows first_output ..< first_output + output_count as ck_pack_units was given them, byte for byte, to `w`.
+void ck_unpack_units(ck_format format, const void *units_matrix, size_t outputs, size_t units, size_t first_output, size_t output_count,
+                     void *w, size_t row_bytes);
 /// y[i] += sum over j < count, ascending, of a[j] * weight(first_output + i, survivors[j]), each a fused multiply-add with the weight
 /// as ck_dequantize gives it, for i < output_count. The same bits for any split of outputs or survivors.
 void ck_units_accumulate(ck_format format, const void *units_matrix, size_t outputs, const int32_t *survivors, size_t count, const float *a,

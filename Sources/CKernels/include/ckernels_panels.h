@@ -95,6 +95,8 @@ size_t ck_panel_bytes(ck_format format, size_t k);
 
 /// Interleaves `rows` <= 16 rows of k columns; the missing ones become zero.
 void ck_pack_panel(ck_format format, const void *w, size_t row_bytes, size_t rows, size_t k, void *panel);
+/// Row `lane` of a panel as ck_pack_panel was given it, byte for byte.
+void ck_unpack_panel(ck_format format, const void *panel, size_t lane, size_t k, void *row);
 /// Elements first ..< first + n of row `lane` of a panel.
 void ck_panel_dequantize(ck_format format, const void *panel, size_t lane, size_t first, size_t n, float *y);
 

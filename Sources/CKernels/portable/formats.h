@@ -95,6 +95,48 @@ CK_INLINE void ck_block_integers(ck_format format, const uint8_t *p, size_t j, i
     }
 }
 
+/// The inverse of both, into a block of zeros: scale and minimum of sub-block j of Q4_K and Q5_K.
+CK_INLINE void ck_store_k_scale(uint8_t *s, size_t j, unsigned scale, unsigned minimum) {
+    if (j < 4) {
+        s[j] |= (uint8_t)scale;
+        s[j + 4] |= (uint8_t)minimum;
+    } else {
+        s[j + 4] = (uint8_t)((scale & 15) | minimum << 4);
+        s[j - 4] |= (uint8_t)(scale >> 4 << 6);
+        s[j] |= (uint8_t)(minimum >> 4 << 6);
+    }
+}
+
+/// The numbers of sub-block j, each plus the format's offset (128, 8, 16 and 32 for Q8_0, Q4_0, Q5_0 and Q6_K).
+CK_INLINE void ck_store_block_numbers(ck_format format, const uint8_t *q, uint8_t *p, size_t j) {
+    switch (format) {
+    case CK_Q8_0: for (size_t i = 0; i < 32; i++) p[2 + i] = q[i] ^ 0x80; break;
+    case CK_Q4_0: for (size_t i = 0; i < 16; i++) p[2 + i] = (uint8_t)(q[i] | q[i + 16] << 4); break;
+    case CK_Q5_0:
+        for (size_t i = 0; i < 32; i++) {
+            p[2 + i / 8] |= (uint8_t)(q[i] >> 4 << (i % 8));
+            p[6 + i % 16] |= (uint8_t)((q[i] & 15) << (i / 16 * 4));
+        }
+        break;
+    case CK_Q4_K: for (size_t i = 0; i < 32; i++) p[16 + j / 2 * 32 + i] |= (uint8_t)(q[i] << (j % 2 * 4)); break;
+    case CK_Q5_K:
+        for (size_t i = 0; i < 32; i++) {
+            p[48 + j / 2 * 32 + i] |= (uint8_t)((q[i] & 15) << (j % 2 * 4));
+            p[16 + i] |= (uint8_t)(q[i] >> 4 << j);
+        }
+        break;
+    case CK_Q6_K:
+        for (size_t i = 0; i < 32; i++) {
+            p[j / 4 * 64 + j % 2 * 32 + i] |= (uint8_t)((q[i] & 15) << (j % 4 / 2 * 4));
+            p[128 + j / 4 * 32 + i] |= (uint8_t)(q[i] >> 4 << (j % 4 * 2));
+        }
+        break;
+    case CK_AFFINE4: for (size_t i = 0; i < 16; i++) p[8 + i] = (uint8_t)(q[i] | q[i + 16] << 4); break;
+    case CK_AFFINE8: for (size_t i = 0; i < 32; i++) p[8 + i] = q[i]; break;
+    default: break;
+    }
+}
+
 /// What sub-block j's whole numbers are multiplied by: columns 0 ... 15 by scale[0], the others by scale[1]; then `shift` is added.
 typedef struct { float scale[2], shift; } ck_block_scales;
 CK_INLINE ck_block_scales ck_scales_of_block(ck_format format, const uint8_t *p, size_t j) {

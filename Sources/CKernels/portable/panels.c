@@ -1,6 +1,6 @@
 // Panels in plain C: packing and unpacking for every version, and the products the others are compared with.
 #include "../include/ckernels_panels.h"
-#include "half.h"
+#include "formats.h"
 #include "panels.h"
 
 #pragma STDC FP_CONTRACT OFF
@@ -13,64 +13,11 @@ size_t ck_panel_bytes(ck_format format, size_t k) {
     return columns ? (k / columns + (k % columns != 0)) * ck_panel_record_bytes(format) : 0;
 }
 
-// MARK: Blocks of a row, as GGUF and the affine formats store them
-
-static inline float half_at(const uint8_t *p) {
-    uint16_t h;
-    __builtin_memcpy(&h, p, 2);
-    return ck_half(h);
-}
-
-/// Blocks in the unit a row is stored in, and that unit's bytes.
-#define ROW_BLOCKS(F) CK_BY_FORMAT(F, 1u, 1u, 1u, 8u, 8u, 8u, 1u, 1u)
-#define ROW_BYTES(F) CK_BY_FORMAT(F, 34u, 18u, 22u, 144u, 176u, 210u, 24u, 40u)
-
-/// Scale and minimum of sub-block j of Q4_K and Q5_K, 6 bits each in 12 bytes.
-static inline void k_scale(const uint8_t *s, size_t j, unsigned *scale, unsigned *minimum) {
-    if (j < 4) {
-        *scale = s[j] & 63;
-        *minimum = s[j + 4] & 63;
-    } else {
-        *scale = (s[j + 4] & 15u) | (unsigned)(s[j - 4] >> 6) << 4;
-        *minimum = (s[j + 4] >> 4) | (unsigned)(s[j] >> 6) << 4;
-    }
-}
-
-static inline void nibbles(const uint8_t *p, uint8_t *q) {
-    for (int i = 0; i < 16; i++) {
-        q[i] = p[i] & 15;
-        q[i + 16] = p[i] >> 4;
-    }
-}
-
 /// The weights of block `j` of the unit at `p`, unsigned.
 static inline __attribute__((always_inline)) void row_block(ck_format format, const uint8_t *p, size_t j, uint8_t *q) {
-    switch (format) {
-    case CK_Q8_0: for (int i = 0; i < 32; i++) q[i] = p[2 + i] ^ 0x80; break;
-    case CK_Q4_0: nibbles(p + 2, q); break;
-    case CK_Q5_0: {
-        uint32_t high = p[2] | (uint32_t)p[3] << 8 | (uint32_t)p[4] << 16 | (uint32_t)p[5] << 24;
-        nibbles(p + 6, q);
-        for (int i = 0; i < 32; i++) q[i] = (uint8_t)(q[i] | ((high >> i) & 1) << 4);
-        break;
-    }
-    case CK_Q4_K:
-        for (int i = 0; i < 32; i++) q[i] = (p[16 + j / 2 * 32 + (size_t)i] >> (j % 2 * 4)) & 15;
-        break;
-    case CK_Q5_K:
-        for (int i = 0; i < 32; i++)
-            q[i] = (uint8_t)(((p[48 + j / 2 * 32 + (size_t)i] >> (j % 2 * 4)) & 15) | ((p[16 + i] >> j) & 1) << 4);
-        break;
-    case CK_Q6_K: {
-        const uint8_t *low = p + j / 4 * 64 + j % 2 * 32, *high = p + 128 + j / 4 * 32;
-        for (int i = 0; i < 32; i++)
-            q[i] = (uint8_t)(((low[i] >> (j % 4 / 2 * 4)) & 15) | ((high[i] >> (j % 4 * 2)) & 3) << 4);
-        break;
-    }
-    case CK_AFFINE4: nibbles(p + 8, q); break;
-    case CK_AFFINE8: for (int i = 0; i < 32; i++) q[i] = p[8 + i]; break;
-    default: break;
-    }
+    int16_t numbers[32];
+    ck_block_integers(format, p, j, numbers);
+    for (int i = 0; i < 32; i++) q[i] = (uint8_t)(numbers[i] + CK_OFFSET(format));
 }
 
 // MARK: Packing
@@ -85,7 +32,7 @@ static inline __attribute__((always_inline)) void pack_scales(ck_format format, 
             __builtin_memcpy(record + 32 + 2 * lane, p + 2, 2);
         }
         unsigned scale, minimum;
-        k_scale(p + 4, j, &scale, &minimum);
+        ck_k_scale(p + 4, j, &scale, &minimum);
         record[64 + 16 * j + lane] = (uint8_t)((scale & 15) | (minimum & 15) << 4);
         record[192 + 16 * (j / 2) + lane] |= (uint8_t)(((scale >> 4) | (minimum >> 4) << 2) << (j % 2 * 4));
         break;
@@ -132,9 +79,9 @@ static inline __attribute__((always_inline)) void pack(ck_format format, const u
         for (size_t j = 0; j < CK_RECORD_BLOCKS(format) && block + j < k / 32; j++) {
             uint8_t g[8][64] = {{0}};
             for (size_t lane = 0; lane < rows; lane++) {
-                const uint8_t *p = w + lane * row_bytes + (block + j) / ROW_BLOCKS(format) * ROW_BYTES(format);
+                const uint8_t *p = w + lane * row_bytes + (block + j) / ck_blocks_32(format) * ck_bytes_of_block(format);
                 uint8_t q[32];
-                row_block(format, p, (block + j) % ROW_BLOCKS(format), q);
+                row_block(format, p, (block + j) % ck_blocks_32(format), q);
                 for (int group = 0; group < 8; group++) __builtin_memcpy(&g[group][4 * lane], q + 4 * group, 4);
                 pack_scales(format, p, j, lane, panel);
             }
@@ -180,15 +127,15 @@ typedef struct { float a, b; int scale0, scale1; } scales;
 static inline __attribute__((always_inline)) scales scales_at(ck_format format, const uint8_t *record, size_t j, size_t lane) {
     scales s = {0, 0, 0, 0};
     switch (format) {
-    case CK_Q8_0: case CK_Q4_0: case CK_Q5_0: s.a = half_at(record + 32 * j + 2 * lane); break;
+    case CK_Q8_0: case CK_Q4_0: case CK_Q5_0: s.a = ck_half_at(record + 32 * j + 2 * lane); break;
     case CK_Q4_K: case CK_Q5_K: {
         unsigned low = record[64 + 16 * j + lane], high = record[192 + 16 * (j / 2) + lane] >> (j % 2 * 4);
-        s.a = half_at(record + 2 * lane) * (float)((low & 15) | (high & 3) << 4);
-        s.b = -(half_at(record + 32 + 2 * lane) * (float)(low >> 4 | ((high >> 2) & 3) << 4));
+        s.a = ck_half_at(record + 2 * lane) * (float)((low & 15) | (high & 3) << 4);
+        s.b = -(ck_half_at(record + 32 + 2 * lane) * (float)(low >> 4 | ((high >> 2) & 3) << 4));
         break;
     }
     case CK_Q6_K:
-        s.a = half_at(record + 2 * lane);
+        s.a = ck_half_at(record + 2 * lane);
         s.scale0 = (int8_t)record[64 + 32 * j + lane];
         s.scale1 = (int8_t)record[64 + 32 * j + 16 + lane];
         break;
@@ -216,6 +163,49 @@ static inline __attribute__((always_inline)) void unpack(ck_format format, const
 
 void ck_panel_dequantize(ck_format format, const void *panel, size_t lane, size_t first, size_t n, float *y) {
 #define CALL(F) unpack(F, panel, lane, first, n, y)
+    EACH_FORMAT(CALL)
+#undef CALL
+}
+
+/// Scales of row `lane` in block `j` of a record to block `i` of the unit at p.
+static inline __attribute__((always_inline)) void unpack_scales(ck_format format, const uint8_t *record, size_t j, size_t lane, uint8_t *p, size_t i) {
+    switch (format) {
+    case CK_Q8_0: case CK_Q4_0: case CK_Q5_0: __builtin_memcpy(p, record + 32 * j + 2 * lane, 2); break;
+    case CK_Q4_K: case CK_Q5_K: {
+        unsigned low = record[64 + 16 * j + lane], high = record[192 + 16 * (j / 2) + lane] >> (j % 2 * 4);
+        __builtin_memcpy(p, record + 2 * lane, 2);
+        __builtin_memcpy(p + 2, record + 32 + 2 * lane, 2);
+        ck_store_k_scale(p + 4, i, (low & 15) | (high & 3) << 4, low >> 4 | ((high >> 2) & 3) << 4);
+        break;
+    }
+    case CK_Q6_K:
+        __builtin_memcpy(p + 208, record + 2 * lane, 2);
+        p[192 + 2 * i] = record[64 + 32 * j + lane];
+        p[193 + 2 * i] = record[64 + 32 * j + 16 + lane];
+        break;
+    case CK_AFFINE4: case CK_AFFINE8:
+        __builtin_memcpy(p, record + 4 * lane, 4);
+        __builtin_memcpy(p + 4, record + 64 + 4 * lane, 4);
+        break;
+    default: break;
+    }
+}
+
+static inline __attribute__((always_inline)) void unpack_row(ck_format format, const uint8_t *panel, size_t lane, size_t k, uint8_t *row) {
+    __builtin_memset(row, 0, k / 32 / ck_blocks_32(format) * ck_bytes_of_block(format));
+    for (size_t block = 0; block < k / 32; block++) {
+        const uint8_t *record = panel + block / CK_RECORD_BLOCKS(format) * CK_RECORD_BYTES(format);
+        const size_t j = block % CK_RECORD_BLOCKS(format), i = block % ck_blocks_32(format);
+        uint8_t *p = row + block / ck_blocks_32(format) * ck_bytes_of_block(format), q[32];
+        for (size_t c = 0; c < 32; c++)
+            q[c] = (uint8_t)weight(format, record + CK_RECORD_HEAD(format) + j * CK_BLOCK_WEIGHTS(format), lane, c);
+        ck_store_block_numbers(format, q, p, i);
+        unpack_scales(format, record, j, lane, p, i);
+    }
+}
+
+void ck_unpack_panel(ck_format format, const void *panel, size_t lane, size_t k, void *row) {
+#define CALL(F) unpack_row(F, panel, lane, k, row)
     EACH_FORMAT(CALL)
 #undef CALL
 }

@@ -99,6 +99,64 @@ void ck_pack_units(ck_format format, const void *w, size_t row_bytes, size_t out
     }
 }
 
+/// Scales of output `o` to block `j` of the one at p: the inverse of pack_scales.
+CK_INLINE void unpack_scales(ck_format format, ck_unit u, size_t j, size_t padded, size_t o, uint8_t *p) {
+    switch (format) {
+    case CK_Q8_0: case CK_Q4_0: case CK_Q5_0: __builtin_memcpy(p, u.record + 2 * o, 2); break;
+    case CK_Q4_K: case CK_Q5_K:
+        __builtin_memcpy(p, u.record + 2 * o, 2);
+        __builtin_memcpy(p + 2, u.record + 2 * padded + 2 * o, 2);
+        ck_store_k_scale(p + 4, j, u.scales[o], u.scales[padded + o]);
+        break;
+    case CK_Q6_K:
+        __builtin_memcpy(p + 208, u.record + 2 * o, 2);
+        p[192 + j] = u.scales[o];
+        break;
+    case CK_AFFINE4: case CK_AFFINE8:
+        __builtin_memcpy(p, u.record + 4 * o, 4);
+        __builtin_memcpy(p + 4, u.record + 4 * padded + 4 * o, 4);
+        break;
+    default: break;
+    }
+}
+
+/// The stored number of output `o`, plus the format's offset where the layout takes it off.
+CK_INLINE uint8_t stored_number(ck_format format, const uint8_t *row, size_t o) {
+    if (ck_has_nibbles(format)) return row[ck_nibble_byte(o)] >> (o / 16 % 2 * 4) & 15;
+    return (uint8_t)(row[o] + (format == CK_Q8_0 ? 128 : format == CK_Q5_0 ? 16 : format == CK_Q6_K ? 32 : 0));
+}
+
+CK_INLINE void unpack_rows(ck_format format, const void *matrix, size_t padded, size_t units, size_t first, size_t count, uint8_t *w,
+                           size_t row_bytes) {
+    const size_t shared = ck_shape_of_units(format).shared, parts = 32 / shared, in_block = ck_blocks_32(format);
+    for (size_t o = 0; o < count; o++) __builtin_memset(w + o * row_bytes, 0, units / 32 / in_block * ck_bytes_of_block(format));
+    for (size_t b = 0; b < units / 32; b++)
+        for (size_t o = 0; o < count; o++) {
+            uint8_t *p = w + o * row_bytes + b / in_block * ck_bytes_of_block(format), q[32];
+            for (size_t i = 0; i < 32; i++) q[i] = stored_number(format, ck_find_unit(format, matrix, padded, 32 * b + i).row, first + o);
+            ck_store_block_numbers(format, q, p, b % in_block);
+            for (size_t part = 0; part < parts; part++)
+                unpack_scales(format, ck_find_unit(format, matrix, padded, 32 * b + part * shared), b % in_block * parts + part, padded, first + o, p);
+        }
+}
+
+void ck_unpack_units(ck_format format, const void *units_matrix, size_t outputs, size_t units, size_t first_output, size_t output_count,
+                     void *w, size_t row_bytes) {
+    const size_t padded = ck_padded_outputs(outputs), size = ck_bytes_of_block(format);
+    uint8_t *rows = w;
+    switch (format) {
+    case CK_F32: case CK_F16: case CK_BF16:
+        for (size_t i = 0; i < units; i++)
+            for (size_t o = 0; o < output_count; o++)
+                __builtin_memcpy(rows + o * row_bytes + i * size, (const uint8_t *)units_matrix + (i * padded + first_output + o) * size, size);
+        break;
+#define CASE(F) case F: unpack_rows(F, units_matrix, padded, units, first_output, output_count, rows, row_bytes); break
+    CASE(CK_Q8_0); CASE(CK_Q4_0); CASE(CK_Q5_0); CASE(CK_Q4_K); CASE(CK_Q5_K); CASE(CK_Q6_K); CASE(CK_AFFINE4); CASE(CK_AFFINE8);
+#undef CASE
+    default: break;
+    }
+}
+
 void ck_units_dequantize(ck_format format, const void *units_matrix, size_t outputs, size_t output, size_t first, size_t n, float *y) {
     const size_t padded = ck_padded_outputs(outputs);
     for (size_t i = 0; i < n; i++) {

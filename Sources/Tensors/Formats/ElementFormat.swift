@@ -29,27 +29,17 @@ public enum ElementFormat: UInt8, Sendable, Equatable, CaseIterable {
     public var isQuantized: Bool { rawValue >= ElementFormat.q8_0.rawValue }
 
     /// Numbers of a row stored together; rows of a matrix are a multiple of it.
-    public var blockLength: Int {
-        switch self {
-        case .f32, .f16, .bf16: 1
-        case .q8_0, .q4_0, .q5_0, .affine4, .affine8: 32
-        case .q4_K, .q5_K, .q6_K: 256
-        }
-    }
+    public var blockLength: Int { ck_block_length(kernel) }
 
     /// Bytes of one block.
-    public var blockByteCount: Int {
+    public var blockByteCount: Int { ck_block_bytes(kernel) }
+
+    /// Bits of a number of the affine formats; nil for the others.
+    package var affineBits: Int? {
         switch self {
-        case .f32: 4
-        case .f16, .bf16: 2
-        case .q8_0: 34
-        case .q4_0: 18
-        case .q5_0: 22
-        case .q4_K: 144
-        case .q5_K: 176
-        case .q6_K: 210
-        case .affine4: 24
-        case .affine8: 40
+        case .affine4: 4
+        case .affine8: 8
+        default: nil
         }
     }
 
@@ -90,6 +80,9 @@ public enum MatrixLayout: UInt8, Sendable, Equatable, CaseIterable {
     case panels
     /// Transposed: everything one input contributes lies together, so that inputs known to be zero need not be read.
     case units
+    /// Row after row, scales and biases apart from the numbers, as MLX stores them (affine formats only; see `AffineGroups`). Read by
+    /// row, or brought into another layout; not multiplied.
+    case groups
 
     /// Its name, as headers of packed checkpoints write it behind the format's: `Q4_0.panels`. They leave `rows` out.
     public var name: String {
@@ -97,13 +90,14 @@ public enum MatrixLayout: UInt8, Sendable, Equatable, CaseIterable {
         case .rows: "rows"
         case .panels: "panels"
         case .units: "units"
+        case .groups: "groups"
         }
     }
 
     /// The element type of a safetensors header for a matrix of `format` in this layout.
     package func typeName(_ format: ElementFormat) -> String { self == .rows ? format.name : "\(format.name).\(name)" }
 
-    /// Bytes of a matrix. Nil if the format has no such layout, rows are no whole number of blocks, or the size is beyond `Int`.
+    /// Bytes of a matrix, of `groups` those of the numbers alone. Nil if the format has no such layout, rows are no whole number of blocks, or the size is beyond `Int`.
     public func byteCount(_ format: ElementFormat, rows: Int, columns: Int) -> Int? {
         guard rows >= 0, columns >= 0, columns % format.blockLength == 0, rows < 1 << 40, columns < 1 << 40 else { return nil }
         let one: Int
@@ -117,6 +111,9 @@ public enum MatrixLayout: UInt8, Sendable, Equatable, CaseIterable {
             // Sizes a model has; larger ones would overflow the kernel's arithmetic.
             guard rows < 1 << 24, columns < 1 << 24 else { return nil }
             return ck_units_bytes(format.kernel, rows, columns)
+        case .groups:
+            guard let bits = format.affineBits else { return nil }
+            (one, count) = (columns * bits / 8, rows)
         }
         let (bytes, overflow) = one.multipliedReportingOverflow(by: count)
         return overflow ? nil : bytes

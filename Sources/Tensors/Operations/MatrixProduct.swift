@@ -145,7 +145,7 @@ extension LinearProduct {
                     format, matrix.base + rows.lowerBound * matrix.stride, matrix.stride, nil, rows.count, matrix.columns, quantized, t,
                     input.tokens, y + t * stride + rows.lowerBound)
             }
-        case .units: preconditionFailure("units are summed by SparseProduct")
+        case .units, .groups: preconditionFailure("\(matrix.layout.name) are not multiplied row by row")
         }
     }
 }
@@ -175,7 +175,7 @@ extension Matrix {
     /// one repacked, or a plain one quantised to Q8_0. Nil if the columns are no whole number of blocks.
     package func inPanels(_ parallelism: Parallelism) -> Matrix? {
         if layout == .panels { return self }
-        if layout != .rows || columns % 32 != 0 || columns == 0 { return nil }
+        if layout == .units || columns % 32 != 0 || columns == 0 { return nil }
         if format.isQuantized { return packed(.panels, parallelism) }
         let count = (rows + 15) / 16
         let panelBytes = ck_panel_bytes(CK_Q8_0, columns)

@@ -33,39 +33,4 @@ extension Matrix {
 
     /// Outputs at a multiple of which `sumUnits` may begin.
     package static var unitOutputs: Int { 128 }
-
-    /// The same matrix in another layout, in memory of its own. Numbers only move.
-    ///
-    /// - Returns: Nil if the format has no such layout.
-    /// - Precondition: The matrix lies in layout `rows`.
-    package func packed(_ target: MatrixLayout, _ parallelism: Parallelism) -> Matrix? {
-        precondition(layout == .rows, "only rows are packed")
-        guard target != .rows, let size = target.byteCount(format, rows: rows, columns: columns) else { return nil }
-        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: max(size, 64), alignment: 64)
-        guard let out = memory.baseAddress else { return nil }
-        pack(target, into: out, parallelism)
-        let region = ByteRegion(UnsafeRawBufferPointer(memory)) { _ in memory.deallocate() }
-        return Matrix(region: region, offset: 0, rows: rows, columns: columns, format: format, layout: target)
-    }
-
-    /// Writes the matrix in another layout to `out`, which has room for it.
-    package func pack(_ target: MatrixLayout, into out: UnsafeMutableRawPointer, _ parallelism: Parallelism) {
-        precondition(layout == .rows, "only rows are packed")
-        switch target {
-        case .rows:
-            for r in 0..<rows {
-                (out + r * format.byteCount(of: columns)).copyMemory(from: base + r * stride, byteCount: format.byteCount(of: columns))
-            }
-        case .panels:
-            let panel = ck_panel_bytes(format.kernel, columns)
-            parallelism.forEach((rows + 15) / 16) { index in
-                ck_pack_panel(
-                    format.kernel, base + index * 16 * stride, stride, min(16, rows - index * 16), columns, out + index * panel)
-            }
-        case .units:
-            parallelism.forEachRange(rows, by: Self.unitOutputs) { range in
-                ck_pack_units(format.kernel, base, stride, rows, columns, range.lowerBound, range.count, out)
-            }
-        }
-    }
 }
