@@ -89,12 +89,3 @@ public struct WeightScope {
         return Vector(stored.decoded())
     }
 }
-
-extension StoredTensor {
-    /// The elements seen as a matrix, sharing the bytes.
-    /// - Precondition: `rows * columns == elementCount`, and columns are whole blocks.
-    public func matrix(rows: Int, columns: Int) -> Matrix {
-        precondition(rows * columns == elementCount, "'\(name)' \(shape) seen as \(rows) x \(columns)")
-        return Matrix(region: region, offset: offset, rows: rows, columns: columns, format: format, layout: layout)
-    }
-}

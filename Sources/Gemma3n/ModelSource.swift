@@ -10,6 +10,8 @@ public struct ModelSource {
     public let generationConfiguration: GenerationConfiguration
     public let tokenizer: Tokenizer
     public let weights: WeightStore
+    /// The chat template that the checkpoint holds, whatever renders prompts.
+    package let chatTemplate: String?
     /// What was found odd but harmless, one sentence each.
     public private(set) var warnings: [String]
     /// `preprocessor_config.json` and `processor_config.json`.
@@ -39,8 +41,9 @@ public struct ModelSource {
         generationConfiguration = try Self.generation(json("generation_config.json"), "generation_config.json", c)
         let template: (file: String, text: String)?
         (tokenizer, template) = try Self.tokenizer(c.mediaTokens, open)
+        chatTemplate = template?.text
         warnings = Self.templateWarning(template).map { [$0] } ?? []
-        weights = try WeightStore(open: open)
+        weights = try WeightStore(quantization: configJSON["quantization"], open: open)
         preprocessor = try json("preprocessor_config.json")
         processor = try json("processor_config.json")
         documents = []
@@ -57,6 +60,7 @@ public struct ModelSource {
         generationConfiguration = try Self.generation(metadata.generation, gguf.name, c)
         tokenizer = try Tokenizer(gguf: gguf, specialTokens: metadata.mediaTokens)
         let template = gguf["tokenizer.chat_template"]?.string
+        chatTemplate = template
         warnings = Self.templateWarning(template.map { (gguf.name, $0) }).map { [$0] } ?? []
         let prefix = c.layout == .multimodal ? "model.language_model." : "model."
         weights = WeightStore(try GGUFWeights(gguf, prefix: prefix, perLayerRows: metadata.perLayerRows, projector: projector).tensors)
@@ -144,7 +148,7 @@ public struct ModelSource {
     }
 
     /// The settings of a processor: a key of a newer `processor_config.json`, or all of `preprocessor_config.json`.
-    func part(_ key: String) -> (JSONValue, String)? {
+    package func part(_ key: String) -> (json: JSONValue, file: String)? {
         if let part = processor?[key], part.object != nil { return (part, "processor_config.json") }
         return preprocessor.map { ($0, "preprocessor_config.json") }
     }

@@ -47,7 +47,8 @@ public struct MultimodalEmbedder: Sendable {
         hardNorm = try scope["hard_embedding_norm"].vector(count: featureCount)
         softNorm = try scope["soft_embedding_norm"].vector(count: featureCount)
         projection = try scope["embedding_projection"].matrix(
-            rows: hiddenSize, columns: featureCount, reason: "text hidden_size \(hiddenSize), modality hidden_size \(featureCount)")
+            rows: hiddenSize, columns: featureCount, reason: "text hidden_size \(hiddenSize), modality hidden_size \(featureCount)"
+        ).plain
     }
 
     /// The embedding of a special token of this modality, `[H]`.

@@ -85,8 +85,10 @@ public struct OtherTensor: Sendable {
     /// The header's name of the element type: `I64`, `U8`, …
     public let format: String
     public let shape: [Int]
-    private let region: ByteRegion
-    private let range: Range<Int>
+    /// The name of the file it lies in.
+    let file: String
+    let region: ByteRegion
+    let range: Range<Int>
 
     /// Element types that can be read, and the bytes of one element.
     static func byteCount(ofFormat name: String) -> Int? {
@@ -99,10 +101,11 @@ public struct OtherTensor: Sendable {
         }
     }
 
-    init(name: String, format: String, shape: [Int], region: ByteRegion, range: Range<Int>) {
+    init(name: String, format: String, shape: [Int], file: String, region: ByteRegion, range: Range<Int>) {
         self.name = name
         self.format = format
         self.shape = shape
+        self.file = file
         self.region = region
         self.range = range
     }
@@ -211,7 +214,7 @@ private struct HeaderReader {
                     name: name, format: stored.format, layout: stored.layout, shape: shape, file: file, region: region,
                     offset: range.lowerBound))
         } else {
-            others.append(OtherTensor(name: name, format: type, shape: shape, region: region, range: range))
+            others.append(OtherTensor(name: name, format: type, shape: shape, file: file, region: region, range: range))
         }
         return Extent(name: name, begin: begin, end: end)
     }
@@ -222,7 +225,7 @@ private struct HeaderReader {
         guard let first = parts.first, parts.count <= 2, let format = ElementFormat(name: String(Substring(first))) else { return nil }
         if parts.count == 1 { return (format, .rows) }
         let name = String(Substring(parts[1]))
-        guard let layout = MatrixLayout.allCases.first(where: { $0.name == name }), layout != .rows else { return nil }
+        guard let layout = MatrixLayout.allCases.first(where: { $0.name == name }), layout != .rows, layout != .groups else { return nil }
         return (format, layout)
     }
 

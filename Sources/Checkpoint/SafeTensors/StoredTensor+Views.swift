@@ -1,11 +1,6 @@
 internal import Tensors
 
 extension StoredTensor {
-    /// The same tensor under another name.
-    package func renamed(_ name: String) -> StoredTensor {
-        StoredTensor(name: name, format: format, layout: layout, shape: shape, file: file, region: region, offset: offset)
-    }
-
     /// The same elements in another shape.
     /// - Precondition: As many of them, in rows.
     package func reshaped(_ shape: [Int]) -> StoredTensor {

@@ -18,6 +18,11 @@ public struct ImageProcessorConfiguration: Sendable, Equatable {
     /// The values of the released files.
     public init() {}
 
+    /// The settings a checkpoint has, if any.
+    package init(settings: (json: JSONValue, file: String)?) throws(CheckpointError) {
+        if let settings { try self.init(settings.json, file: settings.file) } else { self.init() }
+    }
+
     /// Parses the object that holds `size`, `resample` and the other keys. Missing keys have the defaults of the class the
     /// released files name (224 pixels, bicubic, normalised), not those of `init()`.
     ///

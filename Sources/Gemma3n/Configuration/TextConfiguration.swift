@@ -153,7 +153,7 @@ public struct TextConfiguration: Sendable, Equatable {
         if let cap = finalLogitSoftcapping, !(cap > 0 && cap.isFinite) {
             throw refuse("final_logit_softcapping is \(cap), expected a positive number or null.")
         }
-        if numKVSharedLayers == numHiddenLayers {
+        if numKVSharedLayers >= numHiddenLayers {
             throw refuse("num_kv_shared_layers \(numKVSharedLayers) leaves no layer of \(numHiddenLayers) to make K/V.")
         }
         for layer in firstSharedLayer..<numHiddenLayers where !layerTypes[..<firstSharedLayer].contains(layerTypes[layer]) {

@@ -19,9 +19,11 @@ package final class ResidentRows: Sendable {
 
     package init(_ table: Matrix, budget: Int = ResidentRows.defaultBudget) {
         self.table = table
-        // A row may begin at the end of one window.
-        let rowBytes = table.rows > 0 ? table.byteCount / table.rows : 0
-        bytesPerRow = ((rowBytes + Self.window - 1) / Self.window + 1) * Self.window
+        // A row may begin at the end of one window, wherever a part of it lies.
+        bytesPerRow = table.places.reduce(0) { sum, place in
+            let rowBytes = table.rows > 0 ? place.bytes.count / table.rows : 0
+            return sum + ((rowBytes + Self.window - 1) / Self.window + 1) * Self.window
+        }
         limit = Atomic(max(budget, bytesPerRow))
     }
 
@@ -38,6 +40,6 @@ package final class ResidentRows: Sendable {
 
     private func giveUp() {
         held.store(bytesPerRow, ordering: .relaxed)
-        table.region.advise(.unused, table.offset..<table.offset + table.byteCount)
+        table.advise(.unused)
     }
 }

@@ -2,7 +2,7 @@ public import Tensors
 
 /// How quantised weights are brought into the order in which kernels read them while a model is opened.
 ///
-/// Packed checkpoints have that order already and are used where they lie. Others (GGUF) are repacked into memory of their own:
+/// Packed checkpoints have that order already and are used where they lie. Others (GGUF, MLX) are repacked into memory of their own:
 /// rows interleaved by 16, and the down projection of sparse layers transposed. Numbers only move; plain weights stay where they are.
 public struct WeightPreparation {
     private let parallelism: Parallelism
@@ -14,10 +14,12 @@ public struct WeightPreparation {
         self.onPacked = onPacked
     }
 
-    /// The matrix in `layout` if it is quantised and still in rows.
+    /// The matrix in `layout` if it is quantised and lies as in other programs' files.
     func callAsFunction(_ matrix: Matrix, _ layout: MatrixLayout) -> Matrix {
-        guard matrix.format.isQuantized, matrix.layout == .rows, let packed = matrix.packed(layout, parallelism) else { return matrix }
-        onPacked(matrix.region, matrix.offset..<matrix.offset + matrix.byteCount)
+        guard matrix.format.isQuantized, matrix.layout == .rows || matrix.layout == .groups, matrix.layout != layout,
+            let packed = matrix.packed(layout, parallelism)
+        else { return matrix }
+        for place in matrix.places { onPacked(place.region, place.bytes) }
         return packed
     }
 }
