@@ -73,10 +73,8 @@ public final class Gemma3nModel: Sendable {
 
         let precision = encoders ?? (text.isQuantized ? .fast : .exact)
         if modalities.contains(.image), let vision = c.vision, base["vision_tower"].exists {
-            let images = source.part("image_processor")
             self.vision = try VisionEncoder(
-                base, vision, images: images.map { (json, file) throws(CheckpointError) in try ImageProcessorConfiguration(json, file: file) } ?? ImageProcessorConfiguration(),
-                softTokenCount: c.visionSoftTokensPerImage, textHiddenSize: c.text.hiddenSize, precision: precision)
+                base, vision, images: ImageProcessorConfiguration(settings: source.part("image_processor")), softTokenCount: c.visionSoftTokensPerImage, textHiddenSize: c.text.hiddenSize, precision: precision)
             try source.checkSoftTokens("image_seq_length", "vision_soft_tokens_per_image", c.visionSoftTokensPerImage)
         } else {
             self.vision = nil
@@ -120,16 +118,25 @@ public final class Gemma3nModel: Sendable {
 // MARK: Memory
 
 extension Gemma3nModel {
-    /// Gives up the memory of the encoders' weights where they can be read again from a mapped file: for a while without
+    /// Gives up the memory of the encoders' weights, copies in 8 bits and what can be read again from a mapped file: for a while without
     /// pictures and sounds. They come back when they are used next; nothing changes but the time that takes.
-    public func releaseEncoders() {
+    ///
+    /// - Parameter which: The encoders of pictures, of sound, or both.
+    public func releaseEncoders(_ which: Modalities = .all) {
+        if which.contains(.image) { vision?.tower.copies.release() }
+        if which.contains(.audio) { audio?.tower.copies.release() }
         for tensor in tensors {
             let parts = tensor.name.split(separator: ".")
-            if parts.contains("vision_tower") || parts.contains("embed_vision") || parts.contains("audio_tower") || parts.contains("embed_audio") {
-                tensor.region.advise(.unused, tensor.offset..<tensor.offset + tensor.byteCount)
+            if which.contains(.image) && (parts.contains("vision_tower") || parts.contains("embed_vision"))
+                || which.contains(.audio) && (parts.contains("audio_tower") || parts.contains("embed_audio"))
+            {
+                tensor.advise(.unused)
             }
         }
     }
+
+    /// Bytes of the encoders' copies in 8 bits that are in memory now.
+    package var encoderCopyBytes: Int { (vision?.tower.copies.byteCount ?? 0) + (audio?.tower.copies.byteCount ?? 0) }
 }
 
 // MARK: Prompts
@@ -195,14 +202,18 @@ extension Gemma3nModel {
 
     /// Runs the encoders on a prompt's media. All clips of one prompt are padded to the longest, as the reference's processor does.
     ///
-    /// - Parameter shouldContinue: Asked many times a picture and clip.
+    /// - Parameters:
+    ///   - releasesEncoders: Whether each encoder's memory is given up when its media are done.
+    ///   - shouldContinue: Asked many times a picture and clip.
     /// - Throws: `missingModality`, `invalidMedia`; `cancelled` if `shouldContinue` said no.
     public func encodeMedia(
-        _ prompt: EncodedPrompt, taps: Taps? = nil, _ parallelism: Parallelism = .serial, shouldContinue: () -> Bool = { true }
+        _ prompt: EncodedPrompt, taps: Taps? = nil, _ parallelism: Parallelism = .serial, releasesEncoders: Bool = false,
+        shouldContinue: () -> Bool = { true }
     ) throws(GenerationError) -> SoftTokens {
         var soft = SoftTokens()
         if !prompt.images.isEmpty {
             guard let vision else { throw Self.missing(.image, "it holds a picture") }
+            defer { if releasesEncoders { releaseEncoders(.image) } }
             do throws(ImageError) {
                 soft.images = try vision.softTokens(for: prompt.images, parallelism, taps: taps, shouldContinue: shouldContinue).flatMap { $0 }
             } catch {
@@ -211,6 +222,7 @@ extension Gemma3nModel {
         }
         if !prompt.clips.isEmpty {
             guard let audio else { throw Self.missing(.audio, "it holds sound") }
+            defer { if releasesEncoders { releaseEncoders(.audio) } }
             do throws(AudioError) {
                 soft.clips = try audio.softTokens(for: prompt.clips, parallelism, taps: taps, shouldContinue: shouldContinue).flatMap { $0 }
             } catch {

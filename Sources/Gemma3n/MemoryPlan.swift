@@ -43,27 +43,36 @@ package struct MemoryNeeds {
     let held: Int
 
     /// - Parameters:
+    ///   - encoders: As in `Gemma3nModel.init`.
     ///   - held: Memory of the process with `source` open; nil where the system does not tell.
-    package init(_ source: ModelSource, modalities: Modalities, threads: Int, held: Int?) {
+    package init(_ source: ModelSource, modalities: Modalities, encoders: EncoderPrecision? = nil, threads: Int, held: Int?) {
         let c = source.configuration
         text = c.text
         self.threads = threads
         var (language, vision, audio) = (0, 0, 0)
         let (hasVision, hasAudio) = (modalities.contains(.image) && c.vision != nil, modalities.contains(.audio) && c.audio != nil)
-        var isQuantized = false
+        let isQuantized = source.weights.tensors.contains { name, tensor in
+            tensor.format.isQuantized && name.split(separator: ".").contains { $0 == "q_proj" || $0 == "gate_proj" }
+                && !name.utf8.starts(with: "model.audio_tower".utf8)
+        }
+        let precision = encoders ?? (isQuantized ? .fast : .exact)
         for (name, tensor) in source.weights.tensors {
             let parts = name.split(separator: ".")
-            if parts.contains("vision_tower") || parts.contains("embed_vision") {
+            if parts.contains("vision_tower") {
+                if hasVision { vision += EncoderCopies.byteCount(tensor, precision) }
+            } else if parts.contains("embed_vision") {
                 if hasVision { vision += tensor.byteCount }
-            } else if parts.contains("audio_tower") || parts.contains("embed_audio") {
+            } else if parts.contains("audio_tower") {
+                if hasAudio { audio += EncoderCopies.byteCount(tensor, precision) }
+            } else if parts.contains("embed_audio") {
                 if hasAudio { audio += tensor.byteCount }
             } else if !parts.contains("embed_tokens_per_layer"),
                 !Gemma3nModel.isKnownUnused(name, firstSharedLayer: c.text.firstSharedLayer, hasVision: true, hasAudio: true)
                     || (name == "lm_head.weight" && !c.text.tieWordEmbeddings)
             {
-                language += tensor.byteCount
+                // Groups are brought into blocks of their format.
+                language += tensor.layout == .groups ? tensor.format.byteCount(of: tensor.elementCount) : tensor.byteCount
             }
-            if parts.contains("q_proj") || parts.contains("gate_proj"), tensor.format.isQuantized { isQuantized = true }
         }
         (textWeights, visionWeights, audioWeights) = (language, vision, audio)
         imageSide = vision > 0 ? 768 : 0

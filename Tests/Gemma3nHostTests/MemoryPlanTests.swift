@@ -101,6 +101,26 @@ import Testing
         #expect(refusal(smallest, .f32).contains(" or --kv "))
     }
 
+    /// Copies in 8 bits stand in the plan in place of what they are copied from, and hold what it says.
+    @Test func encodersInEightBits() throws {
+        let source = try ModelFiles(directory: Fixtures.path("checkpoints/tiny")).source()
+        func encoders(_ precision: EncoderPrecision?) -> Int {
+            let needs = MemoryNeeds(source, modalities: .all, encoders: precision, threads: 2, held: 0)
+            return needs.plan(limit: 1 << 40, contextLength: 64, longest: 64, keyValues: nil).parts.first { $0.name == "encoders" }?.byteCount ?? 0
+        }
+        #expect(encoders(nil) == encoders(.exact) && encoders(.fast) < encoders(.exact))
+        let model = try Gemma3nModel(source, encoders: .fast)
+        let picture = RGBImage(width: 40, height: 30, pixels: (0..<3600).map { UInt8(truncatingIfNeeded: $0 * 7) })
+        _ = try model.encodeMedia(EncodedPrompt(tokens: [], images: [picture], clips: [AudioClip(samples: [Float](repeating: 0.1, count: 16_000))]))
+        let stored = source.weights.tensors.values.filter { tensor in
+            ["model.vision_tower", "model.audio_tower"].contains { tensor.name.hasPrefix($0) } && tensor.shape.count >= 2
+                && tensor.elementCount / tensor.shape[0] % 32 == 0
+        }
+        let saved = stored.reduce(0) { $0 + $1.byteCount } - model.encoderCopyBytes
+        // Matrices that are used once, while the model is opened, have no copy.
+        #expect(abs(saved - (encoders(.exact) - encoders(.fast))) < 20_000)
+    }
+
     /// Encoders whose memory was given up give the same answer.
     @Test func releasedEncodersComeBack() async throws {
         let model = try tinyModel()

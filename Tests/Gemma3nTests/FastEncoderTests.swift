@@ -60,6 +60,25 @@ import Testing
         #expect(try audio.softTokens(for: clips, VisionTowerTests.threads(count)) == audio.softTokens(for: clips))
     }
 
+    /// The copies in 8 bits go when the encoders are given up, and come back the same.
+    @Test func copiesAreGivenUp() throws {
+        let model = try Self.model("tiny", .fast)
+        let image = VisionImageTests.image(try FixtureTensors("activations/tiny/image.safetensors")["image.0"])
+        let prompt = EncodedPrompt(tokens: [], images: [image], clips: [AudioSamples.voice(seconds: 1)])
+        #expect(model.encoderCopyBytes == 0, "made when they are first needed")
+        let first = try model.encodeMedia(prompt)
+        let whole = model.encoderCopyBytes
+        #expect(whole > 50_000)
+        model.releaseEncoders(.image)
+        #expect(model.encoderCopyBytes > 0 && model.encoderCopyBytes < whole)
+        model.releaseEncoders()
+        #expect(model.encoderCopyBytes == 0)
+        let second = try model.encodeMedia(prompt, releasesEncoders: true)
+        #expect(model.encoderCopyBytes == 0)
+        let isSame = second.images == first.images && second.clips == first.clips
+        #expect(isSame)
+    }
+
     @Test func plainCheckpointsAreEncodedExactlyByDefault() throws {
         let image = VisionImageTests.image(try FixtureTensors("activations/tiny/image.safetensors")["image.0"])
         let automatic = try #require(try Self.model("tiny", nil).vision).softTokens(for: [image])

@@ -27,7 +27,7 @@ struct AudioConformerAttention: Sendable {
     private let post: EncoderMatrix  // [D, D]
     private let postNorm: Vector  // [D]
 
-    init(_ scope: WeightScope, _ c: AudioConfiguration, _ precision: EncoderPrecision) throws(CheckpointError) {
+    init(_ scope: WeightScope, _ c: AudioConfiguration, _ copies: EncoderCopies) throws(CheckpointError) {
         heads = c.confNumAttentionHeads
         headSize = c.headDim
         past = c.attentionPast
@@ -36,10 +36,10 @@ struct AudioConformerAttention: Sendable {
         clip = c.gradientClipping
         let size = c.hiddenSize
         preNorm = try scope["pre_attn_norm"].vector(count: size)
-        query = EncoderMatrix(try scope["attn"]["q_proj"].matrix(rows: size, columns: size), precision)
-        key = EncoderMatrix(try scope["attn"]["k_proj"].matrix(rows: size, columns: size), precision)
-        value = EncoderMatrix(try scope["attn"]["v_proj"].matrix(rows: size, columns: size), precision)
-        post = EncoderMatrix(try scope["post"].matrix(rows: size, columns: size), precision)
+        query = EncoderMatrix(try scope["attn"]["q_proj"].matrix(rows: size, columns: size), copies)
+        key = EncoderMatrix(try scope["attn"]["k_proj"].matrix(rows: size, columns: size), copies)
+        value = EncoderMatrix(try scope["attn"]["v_proj"].matrix(rows: size, columns: size), copies)
+        post = EncoderMatrix(try scope["post"].matrix(rows: size, columns: size), copies)
         postNorm = try scope["post_norm"].vector(count: size)
 
         let perDimScale = try scope["attn"]["per_dim_scale"].vector(
@@ -53,7 +53,7 @@ struct AudioConformerAttention: Sendable {
         }
         queryScale = Vector(scale)
 
-        let projection = try scope["attn"]["relative_position_embedding"]["pos_proj"].matrix(rows: size, columns: size)
+        let projection = try scope["attn"]["relative_position_embedding"]["pos_proj"].matrix(rows: size, columns: size).plain
         positions = Self.positions(projection, past: past, future: future)
     }
 

@@ -14,11 +14,11 @@ struct AudioConformerBlock: Sendable {
     private let feedForwardEnd: AudioConformerFeedForward
     private let norm: Vector  // [D]
 
-    init(_ scope: WeightScope, _ c: AudioConfiguration, _ precision: EncoderPrecision) throws(CheckpointError) {
-        feedForwardStart = try AudioConformerFeedForward(scope["ffw_layer_start"], c, precision)
-        attention = try AudioConformerAttention(scope["attention"], c, precision)
-        lightConvolution = try AudioConformerLightConv1d(scope["lconv1d"], c, precision)
-        feedForwardEnd = try AudioConformerFeedForward(scope["ffw_layer_end"], c, precision)
+    init(_ scope: WeightScope, _ c: AudioConfiguration, _ copies: EncoderCopies) throws(CheckpointError) {
+        feedForwardStart = try AudioConformerFeedForward(scope["ffw_layer_start"], c, copies)
+        attention = try AudioConformerAttention(scope["attention"], c, copies)
+        lightConvolution = try AudioConformerLightConv1d(scope["lconv1d"], c, copies)
+        feedForwardEnd = try AudioConformerFeedForward(scope["ffw_layer_end"], c, copies)
         norm = try scope["norm"].vector(count: c.hiddenSize)
     }
 

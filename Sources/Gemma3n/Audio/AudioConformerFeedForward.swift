@@ -13,14 +13,14 @@ struct AudioConformerFeedForward: Sendable {
     private let down: EncoderMatrix  // [D, 4 D]
     private let postNorm: Vector  // [D]
 
-    init(_ scope: WeightScope, _ c: AudioConfiguration, _ precision: EncoderPrecision) throws(CheckpointError) {
+    init(_ scope: WeightScope, _ c: AudioConfiguration, _ copies: EncoderCopies) throws(CheckpointError) {
         clip = c.gradientClipping
         residualWeight = c.confResidualWeight
         preNorm = try scope["pre_layer_norm"].vector(count: c.hiddenSize)
         up = EncoderMatrix(
-            try scope["ffw_layer_1"].matrix(rows: 4 * c.hiddenSize, columns: c.hiddenSize, reason: "4 × hidden_size \(c.hiddenSize)"), precision)
+            try scope["ffw_layer_1"].matrix(rows: 4 * c.hiddenSize, columns: c.hiddenSize, reason: "4 × hidden_size \(c.hiddenSize)"), copies)
         down = EncoderMatrix(
-            try scope["ffw_layer_2"].matrix(rows: c.hiddenSize, columns: 4 * c.hiddenSize, reason: "4 × hidden_size \(c.hiddenSize)"), precision)
+            try scope["ffw_layer_2"].matrix(rows: c.hiddenSize, columns: 4 * c.hiddenSize, reason: "4 × hidden_size \(c.hiddenSize)"), copies)
         postNorm = try scope["post_layer_norm"].vector(count: c.hiddenSize)
     }
 

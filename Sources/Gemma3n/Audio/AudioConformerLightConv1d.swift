@@ -16,13 +16,13 @@ struct AudioConformerLightConv1d: Sendable {
     private let convNorm: Vector  // [D]
     private let end: EncoderMatrix  // [D, D]
 
-    init(_ scope: WeightScope, _ c: AudioConfiguration, _ precision: EncoderPrecision) throws(CheckpointError) {
+    init(_ scope: WeightScope, _ c: AudioConfiguration, _ copies: EncoderCopies) throws(CheckpointError) {
         let size = c.hiddenSize
         clip = c.gradientClipping
         epsilon = c.rmsNormEps
         taps = c.confConvKernelSize
         preNorm = try scope["pre_layer_norm"].vector(count: size)
-        start = EncoderMatrix(try scope["linear_start"].matrix(rows: 2 * size, columns: size, reason: "2 × hidden_size \(size)"), precision)
+        start = EncoderMatrix(try scope["linear_start"].matrix(rows: 2 * size, columns: size, reason: "2 × hidden_size \(size)"), copies)
         let stored = try scope["depthwise_conv1d"].tensor(
             shape: [size, 1, taps], reason: "hidden_size \(size), conf_conv_kernel_size \(taps)"
         ).decoded()
@@ -32,7 +32,7 @@ struct AudioConformerLightConv1d: Sendable {
         }
         kernel = Vector(transposed)
         convNorm = try scope["conv_norm"].vector(count: size)
-        end = EncoderMatrix(try scope["linear_end"].matrix(rows: size, columns: size), precision)
+        end = EncoderMatrix(try scope["linear_end"].matrix(rows: size, columns: size), copies)
     }
 
     /// Changes the first `frames` rows of `activations.hidden`.

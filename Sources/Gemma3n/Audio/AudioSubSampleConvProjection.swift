@@ -13,13 +13,13 @@ struct AudioSubSampleConvProjection: Sendable {
     private let conv1: AudioSSCPConvBlock
     private let projection: EncoderMatrix  // [D, F C]
 
-    init(_ scope: WeightScope, _ c: AudioConfiguration, _ precision: EncoderPrecision) throws(CheckpointError) {
+    init(_ scope: WeightScope, _ c: AudioConfiguration, _ copies: EncoderCopies) throws(CheckpointError) {
         conv0 = try AudioSSCPConvBlock(scope["conv_0"], c, index: 0)
         conv1 = try AudioSSCPConvBlock(scope["conv_1"], c, index: 1)
         projection = EncoderMatrix(
             try scope["input_proj_linear"].matrix(
                 rows: c.hiddenSize, columns: conv1.rowSize,
-                reason: "hidden_size \(c.hiddenSize), \(conv1.outFrequencies) frequencies × \(conv1.outChannels) channels"), precision)
+                reason: "hidden_size \(c.hiddenSize), \(conv1.outFrequencies) frequencies × \(conv1.outChannels) channels"), copies)
     }
 
     /// The first `count` outputs, `[count, D]` into `output`.

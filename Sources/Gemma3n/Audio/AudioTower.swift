@@ -19,6 +19,8 @@ public struct AudioTower: Sendable {
     public let configuration: AudioConfiguration
     private let subsampler: AudioSubSampleConvProjection
     private let blocks: [AudioConformerBlock]
+    /// The matrices in 8 bits.
+    let copies: EncoderCopies
 
     /// - Parameter scope: `audio_tower`.
     /// - Throws: `missingTensor`, `wrongShape`.
@@ -26,10 +28,12 @@ public struct AudioTower: Sendable {
         _ scope: WeightScope, _ configuration: AudioConfiguration, precision: EncoderPrecision = .exact
     ) throws(CheckpointError) {
         self.configuration = configuration
-        subsampler = try AudioSubSampleConvProjection(scope["subsample_conv_projection"], configuration, precision)
+        let copies = EncoderCopies(precision)
+        self.copies = copies
+        subsampler = try AudioSubSampleConvProjection(scope["subsample_conv_projection"], configuration, copies)
         var blocks: [AudioConformerBlock] = []
         for index in 0..<configuration.confNumHiddenLayers {
-            blocks.append(try AudioConformerBlock(scope["conformer"][index], configuration, precision))
+            blocks.append(try AudioConformerBlock(scope["conformer"][index], configuration, copies))
         }
         self.blocks = blocks
     }

@@ -9,11 +9,12 @@ struct EncoderMatrix: Sendable {
     /// The copy in 8 bits; nil where products are computed in float32.
     private let panels: EncoderPanels?
 
-    init(_ weight: Matrix, _ precision: EncoderPrecision) {
+    /// - Parameter copies: Where the copy in 8 bits, if there is to be one, belongs.
+    init(_ weight: Matrix, _ copies: EncoderCopies) {
         rows = weight.rows
         columns = weight.columns
         self.weight = weight
-        panels = precision == .fast && weight.columns % 32 == 0 ? EncoderPanels() : nil
+        panels = copies.panels(columns: columns)
     }
 
     /// The matrix as its products read it.
@@ -32,26 +33,6 @@ struct EncoderMatrix: Sendable {
                 range.lowerBound * panel..<min(rows, range.upperBound * panel), into: block.pointer + range.lowerBound * panel * columns)
         }
         return ReadyMatrix(rows: rows, columns: columns, weights: .floats(block))
-    }
-}
-
-/// Weights in 8 bits, made when they are first needed and shared by everybody who uses the model.
-private final class EncoderPanels: @unchecked Sendable {
-    private let lock: UnsafeMutablePointer<Int32>
-    private var made: Matrix?
-
-    init() {
-        lock = .allocate(capacity: 1)
-        lock.initialize(to: 0)
-    }
-
-    deinit { lock.deallocate() }
-
-    func panels(of weight: Matrix, _ parallelism: Parallelism) -> Matrix? {
-        ck_lock(lock)
-        defer { ck_unlock(lock) }
-        if made == nil { made = weight.inPanels(parallelism) }
-        return made
     }
 }
 

@@ -67,13 +67,13 @@ struct DenseConvolution: Sendable {
     var windowCount: Int { weight.columns }
 
     /// Reads `[out, inputs, k, k]` with odd `k`; `out` and `k` are the tensor's.
-    init(_ scope: WeightScope, inputs: Int, _ precision: EncoderPrecision) throws(CheckpointError) {
+    init(_ scope: WeightScope, inputs: Int, _ copies: EncoderCopies) throws(CheckpointError) {
         let shape = try scope.convolutionShape()
         kernel = try scope.oddKernel(shape)
         self.inputs = inputs
         let stored = try scope.tensor(
             shape: [shape[0], inputs, kernel, kernel], reason: "\(inputs) channels come in from the block before")
-        weight = EncoderMatrix(stored.channelsLast(outputs: shape[0], inputs: inputs, kernel: kernel), precision)
+        weight = EncoderMatrix(stored.channelsLast(outputs: shape[0], inputs: inputs, kernel: kernel), copies)
     }
 
     /// Unrolls the windows of `outputs` into `[outputs.count, k * k * in]`; zeros where a window leaves the map.
@@ -217,13 +217,13 @@ extension WeightScope {
     }
 
     /// A 1x1 convolution `[out, inputs, 1, 1]` as a matrix that shares the file's bytes; `out` is the tensor's own.
-    func pointwise(inputs: Int, _ precision: EncoderPrecision) throws(CheckpointError) -> EncoderMatrix {
+    func pointwise(inputs: Int, _ copies: EncoderCopies) throws(CheckpointError) -> EncoderMatrix {
         let shape = try convolutionShape()
-        return try pointwise(outputs: shape[0], inputs: inputs, precision, reason: "\(inputs) channels come in")
+        return try pointwise(outputs: shape[0], inputs: inputs, copies, reason: "\(inputs) channels come in")
     }
 
-    func pointwise(outputs: Int, inputs: Int, _ precision: EncoderPrecision, reason: String) throws(CheckpointError) -> EncoderMatrix {
-        EncoderMatrix(try tensor(shape: [outputs, inputs, 1, 1], reason: reason).matrix(rows: outputs, columns: inputs), precision)
+    func pointwise(outputs: Int, inputs: Int, _ copies: EncoderCopies, reason: String) throws(CheckpointError) -> EncoderMatrix {
+        EncoderMatrix(try tensor(shape: [outputs, inputs, 1, 1], reason: reason).matrix(rows: outputs, columns: inputs), copies)
     }
 }
 

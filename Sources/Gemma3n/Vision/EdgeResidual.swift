@@ -16,12 +16,12 @@ struct EdgeResidual: Sendable {
     private let projection: EncoderMatrix  // [out, mid]
     private let projectionNorm: ChannelNorm
 
-    init(_ scope: WeightScope, inputs: Int, stride: Int, _ precision: EncoderPrecision) throws(CheckpointError) {
+    init(_ scope: WeightScope, inputs: Int, stride: Int, _ copies: EncoderCopies) throws(CheckpointError) {
         self.stride = stride
         self.inputs = inputs
-        expansion = try DenseConvolution(scope["conv_exp"], inputs: inputs, precision)
+        expansion = try DenseConvolution(scope["conv_exp"], inputs: inputs, copies)
         expansionNorm = try ChannelNorm(scope["bn1"], channels: expansion.outputs)
-        projection = try scope["conv_pwl"].pointwise(inputs: expansion.outputs, precision)
+        projection = try scope["conv_pwl"].pointwise(inputs: expansion.outputs, copies)
         outputs = projection.rows
         projectionNorm = try ChannelNorm(scope["bn2"], channels: outputs)
     }

@@ -26,7 +26,7 @@ struct MobileAttention: Sendable {
         let down: (convolution: DepthwiseConvolution, norm: ChannelNorm)?
         let projection: EncoderMatrix
 
-        init(_ scope: WeightScope, channels: Int, _ precision: EncoderPrecision) throws(CheckpointError) {
+        init(_ scope: WeightScope, channels: Int, _ copies: EncoderCopies) throws(CheckpointError) {
             if scope["down_conv"].tensor != nil {
                 down = (
                     try DepthwiseConvolution(scope["down_conv"], channels: channels),
@@ -35,7 +35,7 @@ struct MobileAttention: Sendable {
             } else {
                 down = nil
             }
-            projection = try scope["proj"].pointwise(inputs: channels, precision)
+            projection = try scope["proj"].pointwise(inputs: channels, copies)
         }
 
         /// `[pixels, d]` from a normed map.
@@ -59,13 +59,13 @@ struct MobileAttention: Sendable {
         }
     }
 
-    init(_ scope: WeightScope, channels: Int, _ precision: EncoderPrecision) throws(CheckpointError) {
+    init(_ scope: WeightScope, channels: Int, _ copies: EncoderCopies) throws(CheckpointError) {
         self.channels = channels
         let attention = scope["attn"]
         norm = try ChannelNorm(scope["norm"], channels: channels)
-        key = try SharedHead(attention["key"], channels: channels, precision)
-        value = try SharedHead(attention["value"], channels: channels, precision)
-        query = try attention["query"]["proj"].pointwise(inputs: channels, precision)
+        key = try SharedHead(attention["key"], channels: channels, copies)
+        value = try SharedHead(attention["value"], channels: channels, copies)
+        query = try attention["query"]["proj"].pointwise(inputs: channels, copies)
         headDim = key.projection.rows
         guard query.rows % headDim == 0 else {
             throw CheckpointError(
@@ -80,7 +80,7 @@ struct MobileAttention: Sendable {
         }
         headCount = query.rows / headDim
         output = try attention["output"]["proj"].pointwise(
-            outputs: channels, inputs: query.rows, precision, reason: "\(headCount) heads of \(headDim) back to \(channels) channels")
+            outputs: channels, inputs: query.rows, copies, reason: "\(headCount) heads of \(headDim) back to \(channels) channels")
         layerScale = try scope["layer_scale"]["gamma"].vector(count: channels)
     }
 

@@ -13,9 +13,9 @@ struct MultiScaleFusionAdapter: Sendable {
     private let feedForward: UniversalInvertedResidual
     private let norm: ChannelNorm
 
-    init(_ scope: WeightScope, inputs: Int, outputs: Int, resolution: Int, _ precision: EncoderPrecision) throws(CheckpointError) {
+    init(_ scope: WeightScope, inputs: Int, outputs: Int, resolution: Int, _ copies: EncoderCopies) throws(CheckpointError) {
         self.resolution = resolution
-        feedForward = try UniversalInvertedResidual(scope["ffn"], inputs: inputs, stride: 1, precision, isAdapter: true)
+        feedForward = try UniversalInvertedResidual(scope["ffn"], inputs: inputs, stride: 1, copies, isAdapter: true)
         guard feedForward.outputs == outputs else {
             throw CheckpointError(
                 .wrongShape,

@@ -26,7 +26,7 @@ struct UniversalInvertedResidual: Sendable {
     private let skips: Bool
 
     /// - Parameter isAdapter: The feed-forward part of the fusion adapter: no skip, no layer scale.
-    init(_ scope: WeightScope, inputs: Int, stride: Int, _ precision: EncoderPrecision, isAdapter: Bool = false) throws(CheckpointError) {
+    init(_ scope: WeightScope, inputs: Int, stride: Int, _ copies: EncoderCopies, isAdapter: Bool = false) throws(CheckpointError) {
         self.stride = stride
         self.inputs = inputs
         if scope["dw_start"]["conv"].tensor != nil {
@@ -37,7 +37,7 @@ struct UniversalInvertedResidual: Sendable {
         } else {
             start = nil
         }
-        expansion = try scope["pw_exp"]["conv"].pointwise(inputs: inputs, precision)
+        expansion = try scope["pw_exp"]["conv"].pointwise(inputs: inputs, copies)
         let width = expansion.rows
         expansionNorm = try ChannelNorm(scope["pw_exp"]["bn"], channels: width)
         if scope["dw_mid"]["conv"].tensor != nil {
@@ -48,7 +48,7 @@ struct UniversalInvertedResidual: Sendable {
         } else {
             middle = nil
         }
-        projection = try scope["pw_proj"]["conv"].pointwise(inputs: width, precision)
+        projection = try scope["pw_proj"]["conv"].pointwise(inputs: width, copies)
         outputs = projection.rows
         projectionNorm = try ChannelNorm(scope["pw_proj"]["bn"], channels: outputs)
         layerScale = isAdapter ? nil : try scope["layer_scale"]["gamma"].vector(count: outputs)

@@ -18,6 +18,8 @@ public struct VisionTower: Sendable {
     private let stem: DenseConvolution  // [C, 3, k, k]
     private let stemBias: Vector?  // [C]; files converted before July 2025 have none
     private let stemNorm: ChannelNorm
+    /// The matrices in 8 bits.
+    let copies: EncoderCopies
     private let stages: [[Block]]
     private let adapter: MultiScaleFusionAdapter
 
@@ -28,17 +30,17 @@ public struct VisionTower: Sendable {
         case attention(MobileAttention)
 
         /// Nil if there is no block at this place.
-        init?(_ scope: WeightScope, inputs: Int, isFirst: Bool, _ precision: EncoderPrecision) throws(CheckpointError) {
+        init?(_ scope: WeightScope, inputs: Int, isFirst: Bool, _ copies: EncoderCopies) throws(CheckpointError) {
             if scope["conv_exp"].tensor != nil {
-                self = .edge(try EdgeResidual(scope, inputs: inputs, stride: isFirst ? 2 : 1, precision))
+                self = .edge(try EdgeResidual(scope, inputs: inputs, stride: isFirst ? 2 : 1, copies))
             } else if scope["attn"]["query"]["proj"].tensor != nil {
                 guard !isFirst else {
                     throw CheckpointError(
                         .unsupportedValue, "'\(scope.path)' is the first block of its stage and an attention block; the first must halve the resolution.")
                 }
-                self = .attention(try MobileAttention(scope, channels: inputs, precision))
+                self = .attention(try MobileAttention(scope, channels: inputs, copies))
             } else if scope["pw_exp"]["conv"].tensor != nil {
-                self = .inverted(try UniversalInvertedResidual(scope, inputs: inputs, stride: isFirst ? 2 : 1, precision))
+                self = .inverted(try UniversalInvertedResidual(scope, inputs: inputs, stride: isFirst ? 2 : 1, copies))
             } else if scope.exists {
                 throw CheckpointError(
                     .missingTensor,
@@ -87,7 +89,9 @@ public struct VisionTower: Sendable {
         self.softTokenCount = softTokenCount
         self.hiddenSize = hiddenSize
 
-        stem = try DenseConvolution(scope["conv_stem"]["conv"], inputs: 3, .exact)
+        let copies = EncoderCopies(precision)
+        self.copies = copies
+        stem = try DenseConvolution(scope["conv_stem"]["conv"], inputs: 3, EncoderCopies(.exact))
         let bias = scope["conv_stem"]["conv"]["bias"]
         stemBias = bias.tensor == nil ? nil : try bias.vector(count: stem.outputs)
         stemNorm = try ChannelNorm(scope["conv_stem"]["bn"], channels: stem.outputs)
@@ -97,7 +101,7 @@ public struct VisionTower: Sendable {
         while true {
             let stageScope = scope["blocks"][stages.count]
             var blocks: [Block] = []
-            while let block = try Block(stageScope[blocks.count], inputs: width, isFirst: blocks.isEmpty, precision) {
+            while let block = try Block(stageScope[blocks.count], inputs: width, isFirst: blocks.isEmpty, copies) {
                 width = block.outputs
                 blocks.append(block)
             }
@@ -110,7 +114,7 @@ public struct VisionTower: Sendable {
         }
         let fused = stages.suffix(2).reduce(0) { $0 + ($1.last?.outputs ?? 0) }
         self.stages = stages
-        adapter = try MultiScaleFusionAdapter(scope["msfa"], inputs: fused, outputs: hiddenSize, resolution: side, precision)
+        adapter = try MultiScaleFusionAdapter(scope["msfa"], inputs: fused, outputs: hiddenSize, resolution: side, copies)
     }
 
     /// The features of one picture, ready for `MultimodalEmbedder.soft`: `[softTokenCount, D]`, row-major over the picture.

@@ -11,7 +11,7 @@ public enum MemoryLimit {
     /// What the tightest control group around this process allows (containers), in bytes; nil without a limit.
     public static var controlGroup: Int? {
         #if os(Linux)
-        controlGroup(readFile: ProcessorCount.readSmallFile)
+        controlGroup(readFile: readSmallFile)
         #else
         nil
         #endif
@@ -21,25 +21,9 @@ public enum MemoryLimit {
     /// Version 2 keeps `memory.max` (bytes or "max") in the group's folder and every folder above it, version 1
     /// `memory.limit_in_bytes`, a huge number without a limit.
     package static func controlGroup(readFile: (String) -> String?) -> Int? {
-        var tightest: Int?
-        for line in (readFile("/proc/self/cgroup") ?? "").split(separator: "\n") {
-            // "0::/a/b" (version 2) or "9:memory:/a/b" (version 1)
-            let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            guard fields.count == 3 else { continue }
-            let isVersion2 = fields[1].isEmpty
-            guard isVersion2 || fields[1].split(separator: ",").contains("memory") else { continue }
-            var folders = fields[2].split(separator: "/").map(String.init)
-            while true {
-                let folder = folders.map { "/" + $0 }.joined()
-                let path = isVersion2 ? "/sys/fs/cgroup\(folder)/memory.max" : "/sys/fs/cgroup/memory\(folder)/memory.limit_in_bytes"
-                if let bytes = readFile(path).flatMap({ Int($0.split(separator: "\n").first ?? "") }), bytes > 0, bytes < 1 << 60 {
-                    tightest = min(tightest ?? bytes, bytes)
-                }
-                if folders.isEmpty { break }
-                folders.removeLast()
-            }
-        }
-        return tightest
+        ControlGroups.folders(of: "memory", readFile: readFile).compactMap { folder, isVersion2 in
+            ControlGroups.number("\(folder)/\(isVersion2 ? "memory.max" : "memory.limit_in_bytes")", readFile: readFile)
+        }.filter { $0 > 0 && $0 < 1 << 60 }.min()
     }
     #endif
 

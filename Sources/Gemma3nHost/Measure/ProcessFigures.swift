@@ -47,7 +47,7 @@ public enum ProcessFigures {
     public static var age: Double? {
         #if os(Linux)
         // Field 22 of the line, the 20th after the name in parentheses: clock ticks from boot to start.
-        guard let line = ProcessorCount.readSmallFile("/proc/self/stat"), let name = line.lastIndex(of: ")") else { return nil }
+        guard let line = readSmallFile("/proc/self/stat"), let name = line.lastIndex(of: ")") else { return nil }
         let fields = line[line.index(after: name)...].split(separator: " ")
         guard fields.count > 19, let ticks = Double(fields[19]) else { return nil }
         var now = timespec()
@@ -60,7 +60,7 @@ public enum ProcessFigures {
 
     #if os(Linux)
     private static func statusKilobytes(_ key: String) -> Int? {
-        for line in (ProcessorCount.readSmallFile("/proc/self/status") ?? "").split(separator: "\n") where line.hasPrefix(key + ":") {
+        for line in (readSmallFile("/proc/self/status") ?? "").split(separator: "\n") where line.hasPrefix(key + ":") {
             return line.dropFirst(key.utf8.count + 1).split(whereSeparator: { $0 == " " || $0 == "\t" }).first.flatMap { Int($0) }
         }
         return nil

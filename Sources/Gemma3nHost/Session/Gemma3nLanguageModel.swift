@@ -62,7 +62,8 @@ public final class Gemma3nLanguageModel: Sendable {
         let threadCount = threads ?? ProcessorCount.defaultThreadCount
         let plan = try memoryLimit.map { limit throws(SessionError) in
             try Self.plan(
-                source, files.name, limit: limit, modalities: modalities, threads: threadCount, contextLength: contextLength, keyValues: keyValues)
+                source, files.name, limit: limit, modalities: modalities, threads: threadCount, contextLength: contextLength, keyValues: keyValues,
+                encoders: encoders)
         }
         memoryPlan = plan
         self.keyValues = plan?.keyValues ?? keyValues
@@ -74,7 +75,7 @@ public final class Gemma3nLanguageModel: Sendable {
         if let plan { model.text.limitTableMemory(to: plan.tableBudget) }
         // One row of the per-layer table is read for a token; reading ahead would bring in the whole of it.
         for tensor in model.tensors where tensor.name.utf8.reversed().starts(with: "embed_tokens_per_layer.weight".utf8.reversed()) {
-            tensor.region.advise(.random, tensor.offset..<tensor.offset + tensor.byteCount)
+            tensor.advise(.random)
         }
         self.files = files
         self.decoder = decoder
@@ -82,10 +83,11 @@ public final class Gemma3nLanguageModel: Sendable {
 
     /// - Throws: `insufficientMemory`.
     private static func plan(
-        _ source: ModelSource, _ name: String, limit: Int, modalities: Modalities, threads: Int, contextLength: Int?, keyValues: KVFormat?
+        _ source: ModelSource, _ name: String, limit: Int, modalities: Modalities, threads: Int, contextLength: Int?, keyValues: KVFormat?,
+        encoders: EncoderPrecision?
     ) throws(SessionError) -> MemoryPlan {
         if limit < 1 { throw SessionError(.invalidOption, "the memory limit is \(limit) bytes, expected at least 1.") }
-        let needs = MemoryNeeds(source, modalities: modalities, threads: threads, held: ProcessFigures.residentBytes)
+        let needs = MemoryNeeds(source, modalities: modalities, encoders: encoders, threads: threads, held: ProcessFigures.residentBytes)
         let group = MemoryLimit.controlGroup
         let (bound, granted) = group.map { $0 < limit } == true ? (group ?? limit, "this process's control group allows") : (limit, "the limit is")
         let plan = needs.plan(
@@ -111,10 +113,8 @@ public final class Gemma3nLanguageModel: Sendable {
 
     private static let defaultChunk = 128
 
-    /// After pictures and sounds have been encoded: under a tight limit the encoders' memory is given up until the next.
-    func encodersWereUsed() {
-        if memoryPlan?.releasesEncoders == true { releaseEncoders() }
-    }
+    /// Whether the encoders' memory is given up after every use: under a tight limit.
+    var releasesEncoders: Bool { memoryPlan?.releasesEncoders == true }
 
     /// Gives up the memory of the encoders until they are used again; see `Gemma3nModel.releaseEncoders`.
     public func releaseEncoders() {

@@ -67,12 +67,12 @@ final class SessionEngine {
             let encodeStart = clock.now
             let soft: SoftTokens
             do throws(GenerationError) {
-                soft = try model.model.encodeMedia(rest, model.parallelism) { !request.isStopped }
+                soft = try model.model.encodeMedia(rest, model.parallelism, releasesEncoders: model.releasesEncoders) { !request.isStopped }
             } catch {
                 if error.code == .cancelled { return unanswered() }
                 throw error
             }
-            if !rest.images.isEmpty || !rest.clips.isEmpty { model.encodersWereUsed() }
+            if model.releasesEncoders, !rest.images.isEmpty || !rest.clips.isEmpty { releaseFreedMemory() }
             statistics.encodeSeconds = seconds(since: encodeStart)
 
             let prefillStart = clock.now

@@ -46,44 +46,17 @@ public enum ProcessorCount {
             let processors = (quota - 1) / period + 1
             tightest = min(tightest ?? processors, processors)
         }
-        let lines = (readFile("/proc/self/cgroup") ?? "").split(separator: "\n")
-        for line in lines {
-            // "0::/a/b" (version 2) or "4:cpu,cpuacct:/a/b" (version 1)
-            let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            guard fields.count == 3 else { continue }
-            var folders = fields[2].split(separator: "/").map(String.init)
-            let isVersion2 = fields[1].isEmpty
-            guard isVersion2 || fields[1].split(separator: ",").contains("cpu") else { continue }
-            while true {
-                let folder = folders.map { "/" + $0 }.joined()
-                if isVersion2 {
-                    if let text = readFile("/sys/fs/cgroup\(folder)/cpu.max") {
-                        let words = text.split { $0 == " " || $0 == "\n" }
-                        if words.count == 2, let quota = Int(words[0]), let period = Int(words[1]) { limit(quota, period) }
-                    }
-                } else {
-                    let root = "/sys/fs/cgroup/cpu"
-                    if let quota = readFile("\(root)\(folder)/cpu.cfs_quota_us").flatMap({ Int($0.split(separator: "\n").first ?? "") }),
-                        let period = readFile("\(root)\(folder)/cpu.cfs_period_us").flatMap({ Int($0.split(separator: "\n").first ?? "") })
-                    {
-                        limit(quota, period)
-                    }
-                }
-                if folders.isEmpty { break }
-                folders.removeLast()
+        for (folder, isVersion2) in ControlGroups.folders(of: "cpu", readFile: readFile) {
+            if isVersion2 {
+                let words = (readFile("\(folder)/cpu.max") ?? "").split { $0 == " " || $0 == "\n" }
+                if words.count == 2, let quota = Int(words[0]), let period = Int(words[1]) { limit(quota, period) }
+            } else if let quota = ControlGroups.number("\(folder)/cpu.cfs_quota_us", readFile: readFile),
+                let period = ControlGroups.number("\(folder)/cpu.cfs_period_us", readFile: readFile)
+            {
+                limit(quota, period)
             }
         }
         return tightest
-    }
-
-    /// The first 4096 bytes of a file.
-    static func readSmallFile(_ path: String) -> String? {
-        let file = open(path, O_RDONLY)
-        guard file >= 0 else { return nil }
-        defer { close(file) }
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        let count = read(file, &buffer, buffer.count)
-        return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
     }
     #endif
 }
