@@ -11,11 +11,12 @@ struct ConvertCommand: AsyncParsableCommand {
         commandName: "convert", abstract: "Writes a model in fewer bits: as a GGUF file, or packed for this program.",
         usage: "gemma3n convert MODEL OUT [--type q4_0] [--keep ple=q8_0,head=q6_k] [--format gguf|packed]",
         discussion: """
-            MODEL is a checkpoint directory or a GGUF file. OUT is a GGUF file if its name ends in .gguf, else the directory of a packed \
+            MODEL is a checkpoint directory (Hugging Face's, MLX's or a packed one) or a GGUF file. OUT is a GGUF file if its name ends in .gguf, else the directory of a packed \
             model, whose matrices lie as the kernels read them; --format says so, too.
 
-            --type: \(QuantizationMix.allCases.map(\.rawValue).joined(separator: ", ")); without it a GGUF file keeps its formats, and a checkpoint \
-            becomes q4_0. --keep names kinds of tensors with formats of their own: \(TensorKind.keepWords.joined(separator: ", ")).
+            --type: \(QuantizationMix.allCases.map(\.rawValue).joined(separator: ", ")); without it quantised weights keep their formats, and a plain \
+            checkpoint becomes q4_0. What keeps its format comes out with the same numbers, byte for byte where both containers are other \
+            programs'; from one quantised format into another the errors of both add up. --keep names kinds of tensors with formats of their own: \(TensorKind.keepWords.joined(separator: ", ")).
 
             What the formats cost is shown for every kind of tensor as root mean square of the error over that of the weights; --text \
             measures what it costs in perplexity, which needs as much memory as running both models.

@@ -16,9 +16,9 @@ import Testing
     }
 
     /// Logits of a prompt, every position.
-    private func logits(_ path: String) throws -> [Float] {
+    private func logits(_ path: String, below limit: Int32 = 808) throws -> [Float] {
         let model = try Gemma3nModel(ModelFiles(path: path).source(modalities: []), modalities: [])
-        let tokens = [Int32](arrayLiteral: 2, 618, 15, 330, 700, 9, 617, 40, 255, 101, 766, 3)
+        let tokens = [Int32](arrayLiteral: 2, 618, 15, 330, 700, 9, 617, 40, 255, 101, 766, 3).map { $0 % limit }
         let conversation = Conversation(model, contextLength: 32)
         var all = [Float](repeating: 0, count: tokens.count * model.configuration.text.vocabSize)
         let count = model.configuration.text.vocabSize
@@ -176,13 +176,101 @@ import Testing
         }
     }
 
-    @Test func packedIsNotPackedAgain() throws {
+    /// From rows to the kernels' order and back: the same bytes, whatever the format.
+    @Test(arguments: QuantizationMix.allCases) func packedComesBack(_ mix: QuantizationMix) throws {
+        try withTemporaryDirectory { folder in
+            try FileManager.default.createDirectory(atPath: "\(folder)/hf", withIntermediateDirectories: true)
+            var checkpoint = RandomCheckpoint()
+            if [.q4_k_m, .q5_k_m, .q6_k].contains(mix) { (checkpoint.hiddenSize, checkpoint.width, checkpoint.headDim) = (256, 512, 128) }
+            try checkpoint.write(to: "\(folder)/hf")
+            var keep: [TensorKind: ElementFormat] = [:]
+            if !mix.isPlain { for kind in [TensorKind.altup, .laurel, .pleProjection, .pleGate] { keep[kind] = .q8_0 } }
+            _ = try convert("\(folder)/hf", to: "\(folder)/m.gguf", mix, keep: keep)
+            // By way of the GGUF file, whose metadata go along: the whole file.
+            _ = try convert("\(folder)/m.gguf", to: "\(folder)/packed", nil)
+            let report = try convert("\(folder)/packed", to: "\(folder)/again.gguf", nil)
+            #expect(report.total.squaredError == 0)
+            let (first, again) = (try readBytes("\(folder)/m.gguf"), try readBytes("\(folder)/again.gguf"))
+            let isSame = first == again
+            #expect(isSame)
+            // By way of the checkpoint: the tensors.
+            _ = try convert("\(folder)/hf", to: "\(folder)/direct", mix, keep: keep)
+            _ = try convert("\(folder)/direct", to: "\(folder)/direct.gguf", nil)
+            func tensors(_ name: String) throws -> [String: [UInt8]] {
+                let region = try MappedFile(path: "\(folder)/\(name)").region
+                let file = try GGUFFile(bytes: region, name: name)
+                return Dictionary(uniqueKeysWithValues: file.tensors.map { ($0.name, [UInt8](region.bytes[$0.offset..<$0.offset + $0.byteCount])) })
+            }
+            let (a, b) = (try tensors("m.gguf"), try tensors("direct.gguf"))
+            #expect(a.keys.sorted() == b.keys.sorted())
+            for (name, bytes) in a {
+                let isSame = b[name] == bytes
+                #expect(isSame, "\(name)")
+            }
+            // Packed from packed.
+            _ = try convert("\(folder)/direct", to: "\(folder)/twice", nil)
+            func weights(_ name: String) throws -> [String: String] {
+                let region = try MappedFile(path: "\(folder)/\(name)/model.safetensors").region
+                let file = try SafeTensorsFile(bytes: region, name: name)
+                return Dictionary(
+                    uniqueKeysWithValues: file.tensors.map {
+                        ($0.name, "\($0.format) \($0.layout) \([UInt8](region.bytes[$0.offset..<$0.offset + $0.byteCount]).hashValue)")
+                    })
+            }
+            let (direct, twice) = (try weights("direct"), try weights("twice"))
+            #expect(direct == twice)
+        }
+    }
+
+    /// From a packed model into other formats, as from the decoded weights.
+    @Test func packedBecomesOtherTypes() throws {
         try withTemporaryDirectory { folder in
             try FileManager.default.createDirectory(atPath: "\(folder)/hf", withIntermediateDirectories: true)
             try RandomCheckpoint().write(to: "\(folder)/hf")
             _ = try convert("\(folder)/hf", to: "\(folder)/packed", .q4_0)
-            let error = #expect(throws: CheckpointError.self) { try source("\(folder)/packed") }
-            #expect(error?.message.hasSuffix("is packed for this program's kernels already. Convert from the checkpoint it was made from.") == true)
+            _ = try convert("\(folder)/packed", to: "\(folder)/f32.gguf", .f32)
+            _ = try convert("\(folder)/packed", to: "\(folder)/q8.gguf", .q8_0)
+            _ = try convert("\(folder)/f32.gguf", to: "\(folder)/q8-too.gguf", .q8_0)
+            func tensors(_ name: String) throws -> [String: [Float]] {
+                let file = try GGUFFile(bytes: MappedFile(path: "\(folder)/\(name)").region, name: name)
+                return Dictionary(uniqueKeysWithValues: file.tensors.map { ($0.name, $0.decoded()) })
+            }
+            let (q8, other) = (try tensors("q8.gguf"), try tensors("q8-too.gguf"))
+            for (name, values) in q8 where !name.contains("altup") && !name.contains("laurel") && !name.contains("per_layer_model_proj") {
+                let isSame = other[name] == values
+                #expect(isSame, "\(name)")
+            }
+            // Float32 holds every number of the packed model.
+            let packed = try ModelFiles(path: "\(folder)/packed").source().weights.tensors
+            let plain = try ModelFiles(path: "\(folder)/f32.gguf").source().weights.tensors
+            for (name, tensor) in packed {
+                let (a, b) = (tensor.decoded(), plain[name]?.decoded())
+                let isSame = a == b
+                #expect(isSame, "\(name)")
+            }
+        }
+    }
+
+    /// An MLX checkpoint packed computes the same bits as opened where it lies.
+    @Test func fromMLX() throws {
+        try withTemporaryDirectory { folder in
+            let mlx = Fixtures.path("mlx/text")
+            let report = try convert(mlx, to: "\(folder)/packed", nil)
+            #expect(report.total.squaredError == 0)
+            let (a, b) = (try logits(mlx, below: 600), try logits("\(folder)/packed", below: 600))
+            let isSame = a == b && a.allSatisfy { $0.isFinite }
+            #expect(isSame)
+            _ = try convert(mlx, to: "\(folder)/q8.gguf", .q8_0)
+            let error = #expect(throws: CheckpointError.self) { try convert(mlx, to: "\(folder)/m.gguf", nil) }
+            #expect(error?.message.contains("which GGUF does not know. Give a --type.") == true)
+        }
+    }
+
+    @Test func packedLayouts() throws {
+        try withTemporaryDirectory { folder in
+            try FileManager.default.createDirectory(atPath: "\(folder)/hf", withIntermediateDirectories: true)
+            try RandomCheckpoint().write(to: "\(folder)/hf")
+            _ = try convert("\(folder)/hf", to: "\(folder)/packed", .q4_0)
             // Tensors lie at multiples of a cache line, where the kernels read them.
             let file = try SafeTensorsFile(bytes: MappedFile(path: "\(folder)/packed/model.safetensors").region, name: "model.safetensors")
             #expect(Set(file.tensors.map { "\($0.format.name) \($0.layout)" }) == ["F32 rows", "Q8_0 rows", "Q8_0 panels", "Q4_0 rows", "Q4_0 panels", "Q4_0 units"])

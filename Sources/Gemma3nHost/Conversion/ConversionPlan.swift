@@ -230,7 +230,7 @@ public struct ConversionPlan: Sendable {
         for layer in c.firstSharedLayer..<c.numHiddenLayers {
             for (part, kind) in [("attn_k", TensorKind.k), ("attn_v", .v)] where !names.contains("blk.\(layer).\(part).weight") {
                 let rows = c.numKeyValueHeads * n
-                let wanted = options.keep[kind] ?? options.mix?.format ?? .f16
+                let wanted = options.keep[kind] ?? options.mix?.format ?? model.tensors.first { TensorKind(name: $0.name) == .q }?.format ?? .f16
                 let format = QuantizationMix.fitting(wanted, columns: d)
                 tensors.append(PlannedTensor(name: "blk.\(layer).\(part).weight", kind: kind, shape: [rows, d], rows: rows, columns: d, format: format, sources: []))
                 filled += 1

@@ -14,8 +14,10 @@ public struct ConversionSource: Sendable {
     public let tensors: [StoredTensor]
     /// The files of a checkpoint directory besides its weights, by name.
     public let files: [(name: String, region: ByteRegion)]
-    /// The file it comes from, if it is one.
+    /// The GGUF file it comes from, or the metadata of the one a packed checkpoint was made from.
     let gguf: GGUFFile?
+    let chatTemplate: String?
+    private let imageSettings: (json: JSONValue, file: String)?
 
     /// Looks at a model's files; no weight is read.
     ///
@@ -32,7 +34,12 @@ public struct ConversionSource: Sendable {
         for name in ModelFiles.knownNames where name != ModelFiles.weights && name != ModelFiles.weightIndex {
             if let region = try files.regionIfPresent(name) { others.append((name, region)) }
         }
-        try self.init(model, name: files.name, files: others, gguf: nil)
+        // The tokenizer of a checkpoint that was packed from a GGUF file.
+        let names = others.map(\.name)
+        let metadata = names.contains(ModelFiles.tokenizerJSON) || names.contains(ModelFiles.tokenizerModel) ? nil : ModelFiles.tokenizerGGUF
+        let region = others.first { $0.name == metadata }?.region
+        let gguf = try region.map { (bytes) throws(CheckpointError) in try GGUFFile(bytes: bytes, name: ModelFiles.tokenizerGGUF) }
+        try self.init(model, name: files.name, files: others, gguf: gguf)
     }
 
     private init(
@@ -45,15 +52,15 @@ public struct ConversionSource: Sendable {
         generation = model.generationConfiguration
         tokenizer = model.tokenizer
         tensors = Self.ordered(model.weights.tensors.values.sorted { $0.name < $1.name })
-        if let packed = tensors.first(where: { $0.layout != .rows }) {
-            throw CheckpointError(
-                .unsupportedFormat, file: packed.file,
-                "tensor '\(packed.name)' is packed for this program's kernels already. Convert from the checkpoint it was made from.")
-        }
+        chatTemplate = model.chatTemplate
+        imageSettings = model.part("image_processor")
     }
 
     /// The bytes of one of the files besides the weights.
     func file(_ name: String) -> ByteRegion? { files.first { $0.name == name }?.region }
+
+    /// How pictures are prepared.
+    func imageProcessor() throws(CheckpointError) -> ImageProcessorConfiguration { try ImageProcessorConfiguration(settings: imageSettings) }
 
     private static func ordered(_ tensors: [StoredTensor]) -> [StoredTensor] {
         func rank(_ tensor: StoredTensor) -> (Int, Int) {

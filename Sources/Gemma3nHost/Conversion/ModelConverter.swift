@@ -146,7 +146,7 @@ public struct ModelConverter {
             try file.commit()
             report.fileBytes += region.count
         }
-        if let gguf = source.gguf {
+        if let gguf = source.gguf, source.file(ModelFiles.tokenizerGGUF) == nil {
             // Vocabulary and template: all metadata, no tensors.
             let layout = GGUFLayout(metadata: GGUFMetadata(copying: gguf), tensors: [])
             try AtomicFile.write(layout.head, to: "\(directory.temporaryPath)/tokenizer.gguf")
@@ -219,21 +219,12 @@ public struct ModelConverter {
         }
         metadata.set("tokenizer.ggml.add_bos_token", bool: true)
         metadata.set("tokenizer.ggml.add_eos_token", bool: false)
-        if let template = try chatTemplate() { metadata.set("tokenizer.chat_template", string: template) }
+        if let template = source.chatTemplate { metadata.set("tokenizer.chat_template", string: template) }
         metadata.set("tokenizer.ggml.add_space_prefix", bool: false)
         if sentencePiece == nil, let json = source.file(ModelFiles.tokenizerJSON) {
             // Scores made from merges tell almost everything; the file itself tells the rest.
             metadata.set("tokenizer.huggingface.json", string: String(decoding: json.bytes, as: UTF8.self))
         }
-    }
-
-    private func chatTemplate() throws(CheckpointError) -> String? {
-        if let region = source.file(ModelFiles.chatTemplate) { return String(decoding: region.bytes, as: UTF8.self) }
-        for name in [ModelFiles.chatTemplateJSON, ModelFiles.tokenizerConfiguration] {
-            guard let region = source.file(name) else { continue }
-            if let template = try JSONValue.parse(region, file: name)["chat_template"]?.string { return template }
-        }
-        return nil
     }
 
     private func projectorMetadata() throws(CheckpointError) -> GGUFMetadata {
@@ -244,23 +235,10 @@ public struct ModelConverter {
         metadata.set("general.name", string: baseName)
         metadata.set("general.file_type", uint32: options.mix == .f32 ? 0 : 1)
         metadata.set(
-            vision: c.vision, audio: c.audio, textHiddenSize: c.text.hiddenSize, imageSize: try imageSize(),
+            vision: c.vision, audio: c.audio, textHiddenSize: c.text.hiddenSize, imageSize: try source.imageProcessor().height,
             softTokensPerImage: c.visionSoftTokensPerImage)
         metadata.set("general.quantization_version", uint32: 2)
         return metadata
-    }
-
-    /// Pixels of a side of the pictures the processor makes.
-    private func imageSize() throws(CheckpointError) -> Int {
-        if let region = source.file(ModelFiles.processorConfiguration),
-            let json = try JSONValue.parse(region, file: ModelFiles.processorConfiguration)["image_processor"], json.object != nil
-        {
-            return try ImageProcessorConfiguration(json, file: ModelFiles.processorConfiguration).height
-        }
-        if let region = source.file(ModelFiles.preprocessorConfiguration) {
-            return try ImageProcessorConfiguration(JSONValue.parse(region, file: ModelFiles.preprocessorConfiguration)).height
-        }
-        return ImageProcessorConfiguration().height
     }
 }
 

@@ -117,9 +117,7 @@ struct TensorConverter {
             for index in rows {
                 let target = out + index * rowBytes
                 let row = range.lowerBound + index
-                if let bytes = source.bytes(row, as: tensor.format) {
-                    target.copyMemory(from: bytes, byteCount: rowBytes)
-                } else {
+                if !source.copy(row, as: tensor.format, to: target) {
                     source.decode(row, into: x)
                     encodeRow(x, columns, tensor.format, into: target)
                     if row < tensor.sourceRows { errors[index] = RowError(x, target, tensor.format, columns, decoded: x + columns) }
@@ -176,60 +174,59 @@ private struct RowError {
 private struct RowSource {
     let tensor: PlannedTensor
     let columns: Int
+    private let matrices: [Matrix]
 
     init(_ tensor: PlannedTensor) {
         self.tensor = tensor
         columns = tensor.columns
+        matrices = tensor.sources.map { $0.matrix(rows: $0.elementCount / tensor.columns, columns: tensor.columns) }
     }
 
-    /// The stored tensor that holds a row, and the row in it; nil for a row that is filled.
-    private func find(_ row: Int) -> (StoredTensor, Int)? {
+    /// The source that holds a row, and the row in it; nil for a row that is filled.
+    private func find(_ row: Int) -> (source: Int, row: Int)? {
         var row = row
-        for source in tensor.sources {
-            let rows = source.elementCount / columns
-            if row < rows { return (source, row) }
-            row -= rows
+        for (index, matrix) in matrices.enumerated() {
+            if row < matrix.rows { return (index, row) }
+            row -= matrix.rows
         }
         return nil
     }
 
-    private func address(_ source: StoredTensor, _ row: Int) -> UnsafeRawPointer? {
-        source.region.bytes.baseAddress.map { $0 + source.offset + row * source.format.byteCount(of: columns) }
-    }
-
-    /// The bytes of a row that is stored in `format` already.
-    func bytes(_ row: Int, as format: ElementFormat) -> UnsafeRawPointer? {
-        guard let (source, row) = find(row), source.format == format else { return nil }
-        return address(source, row)
+    /// Copies a row that is stored in `format` already, in whatever layout; false if it is not.
+    func copy(_ row: Int, as format: ElementFormat, to target: UnsafeMutableRawPointer) -> Bool {
+        guard let (source, row) = find(row), matrices[source].format == format else { return false }
+        matrices[source].copyRows(row..<row + 1, into: target)
+        return true
     }
 
     func decode(_ row: Int, into x: UnsafeMutablePointer<Float>) {
-        guard let (source, row) = find(row), let bytes = address(source, row) else {
+        guard let (source, row) = find(row) else {
             x.update(repeating: tensor.fill, count: columns)
             return
         }
-        decodeElements(bytes, format: source.format, into: x, count: columns)
+        matrices[source].decodeRow(row, into: x)
     }
 
     func place(_ row: Int) -> (name: String, file: String, row: Int) {
         guard let (source, row) = find(row) else { return (tensor.name, "", row) }
-        return (source.name, source.file, row)
+        return (tensor.sources[source].name, tensor.sources[source].file, row)
     }
 
-    /// Lets the system have the pages of rows that were read, and says how many bytes they were.
+    /// Lets the system have the pages of rows that were read (or others', of a layout that spreads them), and says how many bytes they were.
     func release(_ range: Range<Int>) -> Int {
         var first = 0
         var total = 0
-        for source in tensor.sources {
-            let rows = source.elementCount / columns
-            let part = max(first, range.lowerBound)..<max(max(first, range.lowerBound), min(first + rows, range.upperBound))
+        for matrix in matrices {
+            let part = max(first, range.lowerBound)..<max(max(first, range.lowerBound), min(first + matrix.rows, range.upperBound))
             if !part.isEmpty {
-                let size = source.format.byteCount(of: columns)
-                let start = source.offset + (part.lowerBound - first) * size
-                source.region.advise(.unused, start..<start + part.count * size)
-                total += part.count * size
+                for place in matrix.places {
+                    func byte(_ row: Int) -> Int { place.bytes.lowerBound + place.bytes.count * (row - first) / matrix.rows }
+                    let bytes = byte(part.lowerBound)..<byte(part.upperBound)
+                    place.region.advise(.unused, bytes)
+                    total += bytes.count
+                }
             }
-            first += rows
+            first += matrix.rows
         }
         return total
     }
