@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-VARIANTS = {"e2b": dict(layers=30, width=8192, shared=10), "e4b": dict(layers=35, width=16384, shared=15)}
+VARIANTS = {"e2b": dict(layers=30, width=8192, shared=10), "e4b": dict(layers=35, width=16384, shared=15),
+            "half": dict(layers=15, width=8192, shared=5)}  # half of E2B's layers: for engines that need more memory than there is
 HIDDEN, VOCABULARY, PLE_VOCABULARY, PLE = 2048, 262400, 262144, 256
 
 
@@ -307,7 +308,7 @@ def configuration(layers, width, shared):
             "layer_types": ["full_attention" if (i + 1) % 5 == 0 else "sliding_attention" for i in range(layers)],
             "num_kv_shared_layers": shared, "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0, "rope_scaling": None,
             "max_position_embeddings": 32768, "altup_num_inputs": 4, "altup_active_idx": 0, "altup_coef_clip": 120.0,
-            "altup_correct_scale": True, "laurel_rank": 64, "activation_sparsity_pattern": [0.95] * 10 + [0.0] * (layers - 10),
+            "altup_correct_scale": True, "laurel_rank": 64, "activation_sparsity_pattern": [0.95] * min(10, layers // 3) + [0.0] * (layers - min(10, layers // 3)),
             "hidden_activation": "gelu_pytorch_tanh", "final_logit_softcapping": 30.0, "rms_norm_eps": 1e-06,
             "attention_bias": False, "attention_dropout": 0.0, "initializer_range": 0.02, "use_cache": True, "torch_dtype": "bfloat16",
         },
