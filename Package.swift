@@ -21,7 +21,7 @@ let package = Package(
     name: "gemma3n",
     platforms: [.macOS(.v15)],
     products: [
-        .library(name: "Gemma3n", targets: ["Gemma3n", "Gemma3nHost"]),
+        .library(name: "Gemma3n", targets: ["Gemma3n", "Gemma3nHost", "Constraints"]),
         .executable(name: "gemma3n", targets: ["Main"]),
     ],
     dependencies: [
@@ -33,6 +33,7 @@ let package = Package(
         .target(name: "Tensors", dependencies: ["CKernels"], swiftSettings: core),
         .target(name: "Checkpoint", dependencies: ["Tensors"], swiftSettings: core),
         .target(name: "Tokenization", dependencies: ["Checkpoint", "Tensors"], swiftSettings: core),
+        .target(name: "Constraints", dependencies: ["Tokenization", "Checkpoint"], swiftSettings: core),
         .target(name: "Gemma3n", dependencies: ["Tokenization", "Checkpoint", "Tensors", "CKernels"], swiftSettings: core),
 
         // Host: files, threads, media, sessions.
@@ -66,6 +67,7 @@ let package = Package(
         .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels"], swiftSettings: common),
         .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "TestSupport"], swiftSettings: common),
         .testTarget(name: "TokenizationTests", dependencies: ["Tokenization", "TestSupport"], swiftSettings: common),
+        .testTarget(name: "ConstraintsTests", dependencies: ["Constraints", "Checkpoint", "Tokenization", "TestSupport"], swiftSettings: common),
         .testTarget(name: "Gemma3nTests", dependencies: ["Gemma3n", "TestSupport", "CKernels"], swiftSettings: common),
         .testTarget(name: "Gemma3nHostTests", dependencies: ["Gemma3nHost", "TestSupport"], swiftSettings: common),
         .testTarget(name: "CommandsTests", dependencies: ["Gemma3nCommands", "TestSupport"], swiftSettings: common),

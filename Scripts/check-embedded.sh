@@ -1,5 +1,5 @@
 #!/bin/bash
-# Compiles the core (CKernels, Tensors, Checkpoint, Tokenization, Gemma3n) as Embedded Swift for bare WebAssembly with the
+# Compiles the core (CKernels, Tensors, Checkpoint, Tokenization, Constraints, Gemma3n) as Embedded Swift for bare WebAssembly with the
 # stock toolchain. What Embedded Swift lacks (untyped throws, existentials, reflection, Foundation) is an error here.
 # Usage: Scripts/check-embedded.sh [MODULE…]     (all of the core by default; modules in order of dependence)
 set -euo pipefail
@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 target=wasm32-unknown-none-wasm
 output=.build/embedded
 modules=("$@")
-[ ${#modules[@]} -gt 0 ] || modules=(Tensors Checkpoint Tokenization Gemma3n)
+[ ${#modules[@]} -gt 0 ] || modules=(Tensors Checkpoint Tokenization Constraints Gemma3n)
 mkdir -p "$output"
 
 # The toolchain's own clang, found beside swiftc.

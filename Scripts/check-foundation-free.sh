@@ -17,8 +17,8 @@ check() {
         done < <(grep -rnE '^ *((@[A-Za-z_()]+|public|package|internal|fileprivate|private) +)*import +' "Sources/$module" --include='*.swift' || true)
     done
 }
-core="CKernels Tensors Checkpoint Tokenization Gemma3n Synchronization"
-check "Tensors Checkpoint Tokenization Gemma3n" "$core"
+core="CKernels Tensors Checkpoint Tokenization Constraints Gemma3n Synchronization"
+check "Tensors Checkpoint Tokenization Constraints Gemma3n" "$core"
 
 # The host: system modules, but not Foundation.
 while IFS= read -r line; do
