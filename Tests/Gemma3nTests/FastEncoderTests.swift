@@ -60,6 +60,18 @@ import Testing
         #expect(try audio.softTokens(for: clips, VisionTowerTests.threads(count)) == audio.softTokens(for: clips))
     }
 
+    /// Attention's scratch memory was once that of the 8-bit products, which is less than it needs: what lay behind was overwritten.
+    @Test func everyRunIsTheSame() throws {
+        let model = try Self.model("tiny", .fast)
+        let image = VisionImageTests.image(try FixtureTensors("activations/tiny/image.safetensors")["image.0"])
+        let vision = try #require(model.vision)
+        let first = try vision.softTokens(for: [image])
+        for threads in [1, 2, 3, 1, 2, 3, 1, 2, 3] {
+            let isSame = try vision.softTokens(for: [image], VisionTowerTests.threads(threads)) == first
+            #expect(isSame)
+        }
+    }
+
     /// The copies in 8 bits go when the encoders are given up, and come back the same.
     @Test func copiesAreGivenUp() throws {
         let model = try Self.model("tiny", .fast)

@@ -62,16 +62,17 @@ final class EncoderMemory {
     }
 
     /// Calls `body` for consecutive ranges that cover `0 ..< pixelCount`, spread over the threads, each with `scratchPerPixel`
-    /// floats of memory for every pixel of the range, and `work`, the memory that one product with one of `matrices` takes.
+    /// floats of memory for every pixel of the range, and `work`, the memory that one product with one of `matrices` takes, and at least
+    /// `least` floats.
     ///
     /// The size of the ranges follows the cache and the thread count; no result depends on it.
     func forEachTile(
-        _ pixelCount: Int, scratchPerPixel: Int, _ matrices: [ReadyMatrix], _ parallelism: Parallelism,
+        _ pixelCount: Int, scratchPerPixel: Int, _ matrices: [ReadyMatrix], least: Int = 0, _ parallelism: Parallelism,
         _ body: (_ pixels: Range<Int>, _ scratch: UnsafeMutablePointer<Float>, _ work: UnsafeMutablePointer<Float>) -> Void
     ) {
         let tile = Self.tileSize(pixelCount, parallelism.threadCount)
         let size = (tile * scratchPerPixel + 15) / 16 * 16
-        let work = matrices.reduce(0) { max($0, $1.scratchCount(tokens: tile)) }
+        let work = matrices.reduce(least) { max($0, $1.scratchCount(tokens: tile)) }
         forEach((pixelCount + tile - 1) / tile, scratch: size + work, parallelism) { index, scratch in
             body(index * tile..<min((index + 1) * tile, pixelCount), scratch, scratch + size)
         }

@@ -105,7 +105,9 @@ struct MobileAttention: Sendable {
         let perPixel = 2 * width + channels
         let tile = EncoderMemory.tileSize(x.pixelCount, parallelism.threadCount)
         memory.forEachTile(
-            x.pixelCount, scratchPerPixel: perPixel + (block * keyCount + tile - 1) / tile, [query, output], parallelism
+            x.pixelCount, scratchPerPixel: perPixel + (block * keyCount + tile - 1) / tile, [query, output],
+            // Attention's own products are float32 whatever the matrices are.
+            least: Int(CK_GEMM_SCRATCH), parallelism
         ) { pixels, scratch, work in
             let n = pixels.count
             let queries = scratch  // [n, heads * d]
