@@ -97,13 +97,13 @@ struct ConvertCommand: AsyncParsableCommand {
         defer { Interrupts.shared.stopHandling() }
         let meter = ProgressMeter()
         var report = try converter.write(to: output, replace: force) { progress in
-            meter.show(progress)
+            meter.show(progress.tensor, done: progress.done, total: progress.total)
             return !isStopped.isSet
         }
         var projectorReport: ConversionReport?
         if wantsProjector, let mmproj {
             projectorReport = try converter.writeProjector(to: mmproj, replace: force) { progress in
-                meter.show(progress)
+                meter.show(progress.tensor, done: progress.done, total: progress.total)
                 return !isStopped.isSet
             }
         }
@@ -142,33 +142,6 @@ private final class Stop: Sendable {
     private let value = Atomic<Bool>(false)
     var isSet: Bool { value.load(ordering: .relaxed) }
     func set() { value.store(true, ordering: .relaxed) }
-}
-
-/// Shows on standard error how far a long work is: one line that is written over on a terminal, else a line for every tenth.
-private final class ProgressMeter {
-    private var last = -1
-    private var isOpen = false
-
-    func show(_ progress: ModelConverter.Progress) { show(progress.tensor, done: progress.done, total: progress.total) }
-
-    func show(_ what: String, done: Int, total: Int) {
-        let percent = total > 0 ? Int((Double(done) / Double(total) * 100).rounded(.down)) : 100
-        if Output.isErrorTerminal {
-            if percent == last { return }
-            Output.writeError("\r\(padded("\(percent)", 3)) %  \(what)\u{1B}[K")
-            isOpen = true
-        } else {
-            if percent / 10 == last / 10, last >= 0 { return }
-            Output.writeError("\(padded("\(percent)", 3)) %  \(what)\n")
-        }
-        last = percent
-    }
-
-    func end() {
-        if isOpen { Output.writeError("\r\u{1B}[K") }
-        isOpen = false
-        last = -1
-    }
 }
 
 func megabytes(_ bytes: Int) -> String {

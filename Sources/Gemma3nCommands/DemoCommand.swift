@@ -105,11 +105,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     @Flag(help: "Print JSON.") var json = false
 
     func run() async throws {
-        var asked: [String: Int] = [:]
-        let items = try ExamItem.read(data).filter { item in
-            asked[item.kind, default: 0] += 1
-            return asked[item.kind, default: 0] <= limit ?? .max
-        }
+        let items = try ExamItem.read(data, limit: limit)
         let model = try await model.open(directory ?? self.model.directory)
         var score = ExamScore()
         for item in items {
@@ -134,9 +130,12 @@ struct ExamScore {
     private var lookup = SpeculationStatistics.Drafts()
     private var slice = SpeculationStatistics.Drafts()
 
+    /// Of all items together.
+    private(set) var right = 0
+    private(set) var asked = 0
+
     mutating func add(_ result: ExamResult) {
-        count(result.item.kind, result.isRight)
-        if !result.item.task.isEmpty { count("\(result.item.kind): \(result.item.task)", result.isRight) }
+        add(result.item, result.answer)
         let statistics = result.response.statistics
         tokens += max(0, statistics.responseTokens - 1)
         seconds += statistics.generationSeconds
@@ -144,9 +143,17 @@ struct ExamScore {
             lookup = lookup + speculation.lookup
             slice = slice + speculation.slice
         }
-        if result.item.task == "transcribe" {
-            words += result.item.expected.split(separator: " ").count
-            wordErrors += result.wordErrors
+    }
+
+    mutating func add(_ item: ExamItem, _ answer: String) {
+        let isRight = item.isRight(answer)
+        asked += 1
+        if isRight { right += 1 }
+        count(item.kind, isRight)
+        if !item.task.isEmpty { count("\(item.kind): \(item.task)", isRight) }
+        if item.task == "transcribe" {
+            words += item.expected.split(separator: " ").count
+            wordErrors += item.wordErrors(answer)
         }
     }
 

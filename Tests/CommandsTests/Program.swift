@@ -29,7 +29,10 @@ struct Program {
     /// - Parameters:
     ///   - input: Standard input; nothing by default.
     ///   - interruptAfter: Sends SIGINT once so much was written to standard output.
-    static func run(_ arguments: [String], input: String = "", interruptAfter bytes: Int? = nil) throws -> Outcome {
+    ///   - interruptAfterError: The same for standard error.
+    static func run(
+        _ arguments: [String], input: String = "", interruptAfter bytes: Int? = nil, interruptAfterError errorBytes: Int? = nil
+    ) throws -> Outcome {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: path)
         process.arguments = arguments
@@ -41,17 +44,19 @@ struct Program {
         // Small inputs fit the pipe.
         stdin.fileHandleForWriting.write(Data(input.utf8))
         try stdin.fileHandleForWriting.close()
-        var output = Data()
-        if let bytes {
-            while output.count < bytes {
-                let more = stdout.fileHandleForReading.availableData
+        var (output, error) = (Data(), Data())
+        func interrupt(after bytes: Int, of handle: FileHandle, into data: inout Data) {
+            while data.count < bytes {
+                let more = handle.availableData
                 if more.isEmpty { break }
-                output += more
+                data += more
             }
             process.interrupt()
         }
+        if let bytes { interrupt(after: bytes, of: stdout.fileHandleForReading, into: &output) }
+        if let errorBytes { interrupt(after: errorBytes, of: stderr.fileHandleForReading, into: &error) }
         output += stdout.fileHandleForReading.readDataToEndOfFile()
-        let error = stderr.fileHandleForReading.readDataToEndOfFile()
+        error += stderr.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
         return Outcome(
             code: process.terminationStatus, output: String(decoding: output, as: UTF8.self), error: String(decoding: error, as: UTF8.self),

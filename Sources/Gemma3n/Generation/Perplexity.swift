@@ -6,7 +6,7 @@ internal import Tokenization
 ///
 /// The text is cut into windows; each begins anew with the beginning-of-sequence token, so that memory stays bounded and every token
 /// but the first of a window is judged by what stands before it there.
-public struct Perplexity {
+public struct Perplexity: Sendable {
     /// Sum of `-ln p` over the tokens judged.
     public private(set) var negativeLogLikelihood = 0.0
     public private(set) var tokens = 0
@@ -15,6 +15,9 @@ public struct Perplexity {
 
     public var value: Double { tokens > 0 ? ck_exp(negativeLogLikelihood / Double(tokens)) : .nan }
 
+    /// Nothing judged yet; `add` judges.
+    public init() {}
+
     /// - Parameters:
     ///   - window: Tokens of a window, the first one included.
     ///   - progress: Called with the tokens judged so far; false stops.
@@ -22,33 +25,50 @@ public struct Perplexity {
     public init(
         of text: String, _ model: Gemma3nModel, window: Int = 512, _ parallelism: Parallelism, progress: (_ done: Int, _ total: Int) -> Bool = { _, _ in true }
     ) throws(GenerationError) {
+        let windows = try Self.windows(of: text, model, length: window)
+        let conversation = Conversation(model, contextLength: windows[0].count, parallelism: parallelism)
+        let bos = model.tokenizer.bosToken == nil ? 0 : 1
+        let total = windows.reduce(0) { $0 + $1.count - bos }
+        var done = 0
+        for window in windows {
+            try add(window, in: conversation) { progress(done, total) }
+            done += window.count - bos
+        }
+    }
+
+    /// The windows of a text, none longer than the first.
+    ///
+    /// - Parameter length: Tokens of a window, the beginning-of-sequence token included; fewer if the model takes no more.
+    /// - Throws: `emptyPrompt` for a text of fewer than two tokens.
+    public static func windows(of text: String, _ model: Gemma3nModel, length: Int = 512) throws(GenerationError) -> [[Int32]] {
         let ids = model.tokenizer.encode(text, recognizesSpecialTokens: false)
         guard ids.count > 1 else {
-            throw GenerationError(.emptyPrompt, "The text has \(ids.count) tokens; perplexity needs at least 2.")
+            throw GenerationError(.emptyPrompt, "The text has \(ids.count) token\(ids.count == 1 ? "" : "s"); perplexity needs at least 2.")
         }
         let bos = model.tokenizer.bosToken.map { [$0] } ?? []
-        let length = max(2, min(window, model.configuration.text.maxPositionEmbeddings)) - bos.count
-        let conversation = Conversation(model, contextLength: length + bos.count, parallelism: parallelism)
-        var start = 0
-        while start < ids.count {
-            let part = bos + ids[start..<min(ids.count, start + length)]
-            if part.count < 2 { break }
-            conversation.reset()
-            var sum = 0.0
-            var hits = 0
-            try conversation.feed(
-                EncodedPrompt(tokens: part), wanted: .all, progress: { _, _ in progress(start, ids.count) },
-                onLogits: { index, row in
-                    guard index + 1 < part.count else { return }
-                    let (likelihood, isBest) = Self.judge(row, Int(part[index + 1]))
-                    sum -= likelihood
-                    if isBest { hits += 1 }
-                })
-            negativeLogLikelihood += sum
-            tokens += part.count - 1
-            right += hits
-            start += length
-        }
+        let count = max(2, min(length, model.configuration.text.maxPositionEmbeddings)) - bos.count
+        return stride(from: 0, to: ids.count, by: count).map { bos + ids[$0..<min(ids.count, $0 + count)] }.filter { $0.count > 1 }
+    }
+
+    /// Judges the tokens of a window but the first, by the part of the model that `conversation` runs.
+    ///
+    /// - Parameter shouldContinue: Asked before every chunk.
+    /// - Throws: `GenerationError`; `cancelled` if `shouldContinue` said no, and then nothing of the window counts.
+    public mutating func add(_ window: [Int32], in conversation: Conversation, shouldContinue: () -> Bool = { true }) throws(GenerationError) {
+        conversation.reset()
+        var sum = 0.0
+        var hits = 0
+        try conversation.feed(
+            EncodedPrompt(tokens: window), wanted: .all, progress: { _, _ in shouldContinue() },
+            onLogits: { index, row in
+                guard index + 1 < window.count else { return }
+                let (likelihood, isBest) = Self.judge(row, Int(window[index + 1]))
+                sum -= likelihood
+                if isBest { hits += 1 }
+            })
+        negativeLogLikelihood += sum
+        tokens += window.count - 1
+        right += hits
     }
 
     /// The log probability of token `id`, and whether it is the likeliest. `row` is used up.

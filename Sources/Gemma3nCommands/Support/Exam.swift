@@ -80,19 +80,23 @@ struct ExamItem {
         guard !list.isEmpty else { throw CommandError("\(path) holds no items.") }
         return try list.enumerated().map { try ExamItem($1, at: "\(path), item \($0 + 1)", folder: folder) }
     }
+
+    /// The first `limit` items of every kind; all without one.
+    static func read(_ path: String, limit: Int?) throws -> [ExamItem] {
+        var seen: [String: Int] = [:]
+        return try read(path).filter { item in
+            seen[item.kind, default: 0] += 1
+            return seen[item.kind, default: 0] <= limit ?? .max
+        }
+    }
 }
 
-/// An item and what the model said.
-struct ExamResult {
-    let item: ExamItem
-    let response: Response
-
-    var answer: String { String(response.content[...].trimmingSpaces) }
-    var isRight: Bool { answer == item.expected }
+extension ExamItem {
+    func isRight(_ answer: String) -> Bool { answer == expected }
 
     /// Words to change, insert and delete to get from the expected answer to the given one.
-    var wordErrors: Int {
-        let said = item.expected.split(separator: " ")
+    func wordErrors(_ answer: String) -> Int {
+        let said = expected.split(separator: " ")
         let heard = answer.split { $0.isWhitespace }
         var row = Array(0...heard.count)
         for (i, a) in said.enumerated() {
@@ -106,11 +110,23 @@ struct ExamResult {
         }
         return row[heard.count]
     }
+}
+
+/// An item and what the model said.
+struct ExamResult {
+    let item: ExamItem
+    let response: Response
+
+    var answer: String { String(response.content[...].trimmingSpaces) }
+    var isRight: Bool { item.isRight(answer) }
+
+    /// Tokens of an answer at most.
+    static let longestAnswer = 64
 
     /// Asks a question in a conversation of its own, greedily.
     static func ask(_ item: ExamItem, _ model: Gemma3nLanguageModel, _ speculation: Speculation) async throws -> ExamResult {
         let session = LanguageModelSession(model: model)
-        var options = ResponseOptions(sampling: .greedy, maximumResponseTokens: 64)
+        var options = ResponseOptions(sampling: .greedy, maximumResponseTokens: longestAnswer)
         options.speculation = speculation
         return ExamResult(item: item, response: try await session.respond(to: item.prompt, options: options))
     }

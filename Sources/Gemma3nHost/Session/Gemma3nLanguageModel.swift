@@ -100,7 +100,7 @@ public final class Gemma3nLanguageModel: Sendable {
     }
 
     /// A conversation as the options of opening want it.
-    func conversation(contextLength: Int) -> Conversation {
+    package func conversation(contextLength: Int) -> Conversation {
         Conversation(
             model, contextLength: contextLength, chunk: memoryPlan?.chunk ?? Self.defaultChunk, keyValues: keyValues, parallelism: parallelism)
     }
