@@ -51,7 +51,7 @@ import FoundationXML
             let parameters = slices.compactMap { $0["effective_parameters"] as? Int }
             #expect(parameters == parameters.sorted() && parameters.last == c.effectiveParameterCount)
             #expect(slices.last?["name"] as? String == "whole")
-            #expect(slices.contains { $0["name"] as? String == "half" } && slices.contains { ($0["name"] as? String)?.hasPrefix("whole without layer") == true })
+            #expect(slices.contains { $0["name"] as? String == "half" } && slices.contains { ($0["name"] as? String)?.hasPrefix("without layer") == true })
             for slice in slices {
                 #expect(slice["decode_tokens_per_second"] as? Double ?? 0 > 0 && slice["bytes_per_token"] as? Double ?? 0 > 0)
                 // The same slice alone.
@@ -117,7 +117,7 @@ import FoundationXML
             let c = try Gemma3nModel(modalities: [], open: fixtureOpener("tiny")).text.configuration
             try #"[{"name": "mine", "widths": 16}, {"skip_layers": [\#(c.numHiddenLayers - 1)]}]"#.write(toFile: list, atomically: true, encoding: .utf8)
             let outcome = try Program.run(["curve", tiny, "--data", file, "--slices", list, "-n", "0", "--json"])
-            #expect(try slices(outcome).compactMap { $0["name"] as? String } == ["mine", "whole without layer \(c.numHiddenLayers - 1)"])
+            #expect(try slices(outcome).compactMap { $0["name"] as? String } == ["mine", "without layer \(c.numHiddenLayers - 1)"])
             try #"[{"widths": 16}, {"skip_layers": [0]}]"#.write(toFile: list, atomically: true, encoding: .utf8)
             let refused = try Program.run(["curve", tiny, "--data", file, "--slices", list])
             #expect(refused.code == 1 && refused.error.hasPrefix("error: \(list), slice 2: Layer 0 cannot be left out: it makes keys and values"))

@@ -16,7 +16,7 @@ struct ChartAxis {
 
     /// - Parameters:
     ///   - values: What must lie on the axis; some room is left around.
-    ///   - bounds: What the room may not go beyond.
+    ///   - bounds: Values there can be: nothing is marked beyond, and no room left below.
     ///   - canBeLogarithmic: Whether values that span more than a factor of 20 are shown by their logarithms.
     init(_ values: [Double], title: String, bounds: ClosedRange<Double>? = nil, canBeLogarithmic: Bool = false) {
         self.title = title
@@ -38,7 +38,7 @@ struct ChartAxis {
             return
         }
         let room = most > least ? 0.08 * (most - least) : max(0.05 * most.magnitude, 1e-9)
-        range = max(least - room, bounds?.lowerBound ?? -.infinity)...min(most + room, bounds?.upperBound ?? .infinity)
+        range = max(least - room, bounds?.lowerBound ?? -.infinity)...most + room
         // The roundest step that gives at most seven marks.
         var step = 1e-9
         var digits = 9
@@ -52,7 +52,8 @@ struct ChartAxis {
         }
         decimals = max(0, digits)
         let first = Int((range.lowerBound / step).rounded(.up)), last = Int((range.upperBound / step).rounded(.down))
-        ticks = first <= last ? (first...last).map { Double($0) * step } : []
+        let marks = first <= last ? (first...last).map { Double($0) * step } : []
+        ticks = marks.filter { $0 <= bounds?.upperBound ?? .infinity }
     }
 
     /// Where a value lies: 0 at the beginning of the axis, 1 at its end.

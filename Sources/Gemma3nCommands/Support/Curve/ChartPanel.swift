@@ -20,6 +20,11 @@ struct ChartPanel {
         (self.x.place(x) * Self.width, (1 - self.y.place(y)) * Self.height)
     }
 
+    /// Where the points of the front lie, the cheapest first.
+    private var front: [(x: Double, y: Double)] {
+        points.filter { $0.frontRank != nil }.sorted { ($0.frontRank ?? 0) < ($1.frontRank ?? 0) }.map { place($0.x, $0.y) }
+    }
+
     var svg: String {
         let (width, height) = (Self.width, Self.height)
         var svg = ""
@@ -43,12 +48,8 @@ struct ChartPanel {
             let (low, high) = (place(point.x, interval.lowerBound), place(point.x, interval.upperBound))
             svg += "<line class=\"whisker\" x1=\"\(fixed(low.x, 1))\" x2=\"\(fixed(high.x, 1))\" y1=\"\(fixed(low.y, 1))\" y2=\"\(fixed(high.y, 1))\"/>\n"
         }
-        let front = points.filter { $0.frontRank != nil }.sorted { ($0.frontRank ?? 0) < ($1.frontRank ?? 0) }
         if front.count > 1 {
-            let line = front.map { point in
-                let at = place(point.x, point.y)
-                return "\(fixed(at.x, 1)),\(fixed(at.y, 1))"
-            }
+            let line = front.map { "\(fixed($0.x, 1)),\(fixed($0.y, 1))" }
             svg += "<polyline class=\"front\" points=\"\(line.joined(separator: " "))\"/>\n"
         }
         for point in points {
@@ -69,11 +70,20 @@ struct ChartPanel {
         }
     }
 
-    /// Every name where it covers least of points and other names, the nearer the better; a line leads to those further off.
+    /// Every name where it covers least of points, names and the front, the nearer the better; a line leads to those further off.
     private var labels: String {
         var taken = points.map { point in
             let at = place(point.x, point.y)
             return Box(left: at.x - 5, top: at.y - 5, right: at.x + 5, bottom: at.y + 5)
+        }
+        // The line of the front, piece by piece.
+        for (from, to) in zip(front, front.dropFirst()) {
+            let pieces = max(1, Int(max(abs(to.x - from.x), abs(to.y - from.y)) / 6))
+            for piece in 0...pieces {
+                let share = Double(piece) / Double(pieces)
+                let (x, y) = (from.x + share * (to.x - from.x), from.y + share * (to.y - from.y))
+                taken.append(Box(left: x - 2, top: y - 2, right: x + 2, bottom: y + 2))
+            }
         }
         let room = Box(left: 2, top: -14, right: Self.width + 40, bottom: Self.height - 2)
         var svg = ""
@@ -94,7 +104,7 @@ struct ChartPanel {
             guard let best else { continue }
             taken.append(best.box)
             let middle = (x: (best.box.left + best.box.right) / 2, y: (best.box.top + best.box.bottom) / 2)
-            if best.distance > 14 {
+            if best.distance > 0 {
                 let end = (x: max(best.box.left, min(at.x, best.box.right)), y: max(best.box.top, min(at.y, best.box.bottom)))
                 svg += "<line class=\"leader\" x1=\"\(fixed(at.x, 1))\" y1=\"\(fixed(at.y, 1))\" x2=\"\(fixed(end.x, 1))\" y2=\"\(fixed(end.y, 1))\"/>\n"
             }

@@ -87,22 +87,40 @@ struct CurveChart {
     private static let margin = 64.0
 
     private static let style = """
-        svg { --paper: #ffffff; --ink: #1f2328; --quiet: #59636e; --grid: #d8dee4; --best: #0b62c4; --other: #8c959f; }
-        @media (prefers-color-scheme: dark) {
-          svg { --paper: #0d1117; --ink: #e6edf3; --quiet: #9198a1; --grid: #30363d; --best: #58a6ff; --other: #8b949e; }
-        }
-        text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; fill: var(--ink); }
+        text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; }
         .heading { font-size: 17px; font-weight: 600; }
-        .quiet { fill: var(--quiet); }
         .label { font-size: 11px; }
-        .paper { fill: var(--paper); }
-        .grid { stroke: var(--grid); stroke-width: 1; }
-        .axis { stroke: var(--quiet); stroke-width: 1; }
-        .whisker, .leader { stroke: var(--other); stroke-width: 1; opacity: 0.6; }
-        .front { fill: none; stroke: var(--best); stroke-width: 2; }
-        .best { fill: var(--best); stroke: var(--paper); stroke-width: 1.5; }
-        .other { fill: var(--paper); stroke: var(--other); stroke-width: 1.5; }
+        .front, .leader { fill: none; }
+        .front { stroke-width: 2; }
+        .best, .other { stroke-width: 1.5; }
+        .whisker, .leader { opacity: 0.6; }
+        \(Palette.light.rules)
+        @media (prefers-color-scheme: dark) {
+        \(Palette.dark.rules)
+        }
         """
+}
+
+/// Colours of a chart. Written out in every rule: not all programs that show SVG know variables.
+private struct Palette {
+    let paper, ink, quiet, grid, best, other: String
+
+    static let light = Palette(paper: "#ffffff", ink: "#1f2328", quiet: "#59636e", grid: "#d8dee4", best: "#0b62c4", other: "#8c959f")
+    static let dark = Palette(paper: "#0d1117", ink: "#e6edf3", quiet: "#9198a1", grid: "#30363d", best: "#58a6ff", other: "#8b949e")
+
+    var rules: String {
+        """
+        text { fill: \(ink); }
+        .quiet { fill: \(quiet); }
+        .paper { fill: \(paper); }
+        .grid { stroke: \(grid); }
+        .axis { stroke: \(quiet); }
+        .whisker, .leader { stroke: \(other); }
+        .front { stroke: \(best); }
+        .best { fill: \(best); stroke: \(paper); }
+        .other { fill: \(paper); stroke: \(other); }
+        """
+    }
 }
 
 /// Text as XML holds it.

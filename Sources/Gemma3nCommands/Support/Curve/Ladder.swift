@@ -72,7 +72,7 @@ struct Ladder {
 }
 
 extension ModelSlice {
-    /// A name for tables: `half`, `width 96`, `whole without layers 4-7`.
+    /// A name for tables: `half`, `width 96`, `without layers 4-7`.
     fileprivate func label(in c: TextConfiguration) -> String {
         let whole = ModelSlice(wholeOf: c)
         let name = self.name(in: c)
@@ -80,7 +80,7 @@ extension ModelSlice {
             let isUniform = Set(widths).count == 1
             return isUniform && name != "whole" && name != "half" ? "width \(widths[0])" : name
         }
-        if layers.allSatisfy({ widths[$0] == whole.widths[$0] }) { return "whole without \(Self.ranges(leftOut))" }
+        if layers.allSatisfy({ widths[$0] == whole.widths[$0] }) { return "without \(Self.ranges(leftOut))" }
         return name
     }
 
