@@ -176,13 +176,16 @@ struct ExamScore {
         return lines.map { $0 + "\n" }.joined()
     }
 
-    var json: JSONValue {
-        let list: [JSONValue] = groups.sorted { $0.name < $1.name }.map {
+    var groupsJSON: JSONValue {
+        .array(groups.sorted { $0.name < $1.name }.map {
             ["name": .string($0.name), "right": .number(JSONNumber($0.right)), "asked": .number(JSONNumber($0.asked))]
-        }
+        })
+    }
+
+    var json: JSONValue {
         func json(_ drafts: SpeculationStatistics.Drafts) -> JSONValue { .object(JSONObject(drafts.members)) }
         return [
-            "groups": .array(list), "words": .number(JSONNumber(words)), "word_errors": .number(JSONNumber(wordErrors)),
+            "groups": groupsJSON, "words": .number(JSONNumber(words)), "word_errors": .number(JSONNumber(wordErrors)),
             "answer_tokens": .number(JSONNumber(tokens)), "answer_seconds": .number(JSONNumber((seconds * 1e6).rounded() / 1e6)),
             "speculation": ["lookup": json(lookup), "self": json(slice)],
         ]

@@ -143,7 +143,8 @@ struct Curve {
         case .accuracy(let score):
             members += [
                 ("right", .number(JSONNumber(score.right))), ("asked", .number(JSONNumber(score.asked))), ("percent_right", number(point.value)),
-                ("percent_interval", point.interval.map { .array([number($0.lowerBound), number($0.upperBound)]) } ?? .null), ("score", score.json),
+                ("percent_interval", point.interval.map { .array([number($0.lowerBound), number($0.upperBound)]) } ?? .null), ("groups", score.groupsJSON),
+                ("words", .number(JSONNumber(score.words))), ("word_errors", .number(JSONNumber(score.wordErrors))),
             ]
         }
         members.append(("on_front", .bool(isOnFront)))
