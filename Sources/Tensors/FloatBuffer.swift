@@ -27,10 +27,6 @@ public struct FloatBuffer: ~Copyable {
         }
     }
 
-    public func withUnsafeBuffer<R>(_ body: (UnsafeBufferPointer<Float>) -> R) -> R {
-        body(UnsafeBufferPointer(start: pointer, count: count))
-    }
-
     package func array(_ range: Range<Int>) -> [Float] {
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "range out of bounds")
         return [Float](UnsafeBufferPointer(start: pointer + range.lowerBound, count: range.count))
