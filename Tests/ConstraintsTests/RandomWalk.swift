@@ -22,6 +22,23 @@ enum Walk: Equatable {
     case deadEnd
 }
 
+extension TokenMask {
+    /// The id with so many before it.
+    func element(_ place: Int) -> Int32 {
+        var place = place
+        for (i, word) in words.enumerated() {
+            if place >= word.nonzeroBitCount {
+                place -= word.nonzeroBitCount
+                continue
+            }
+            var word = word
+            for _ in 0..<place { word &= word &- 1 }
+            return Int32(i * 64 + word.trailingZeroBitCount)
+        }
+        return -1
+    }
+}
+
 /// Draws allowed tokens until the text ends, at most `limit` of them.
 func randomWalk(_ machine: ConstraintMachine, _ random: inout Lottery, limit: Int) -> Walk {
     var matcher = ConstraintMatcher(machine)
@@ -29,9 +46,7 @@ func randomWalk(_ machine: ConstraintMachine, _ random: inout Lottery, limit: In
     for _ in 0..<limit {
         let mask = matcher.mask()
         if mask.count == 0 { return .deadEnd }
-        var ids: [Int32] = []
-        mask.forEach { ids.append($0) }
-        let token = ids[random.below(ids.count)]
+        let token = mask.element(random.below(mask.count))
         guard matcher.advance(token: token) else { return .deadEnd }
         if machine.vocabulary.endTokens.contains(token) { return .finished(text) }
         text += machine.vocabulary.bytes(of: token) ?? []

@@ -241,38 +241,6 @@ struct ByteAutomaton {
         self = ByteAutomaton(classes: classes, classCount: classCount, next: next, accepting: accepting).minimized()
     }
 
-    /// The texts of a list, nothing else.
-    init(texts: [[UInt8]]) {
-        var next: [[Int32]] = [[Int32](repeating: -1, count: 256)]
-        var accepting = [false]
-        for text in texts {
-            var state = 0
-            for byte in text {
-                if next[state][Int(byte)] < 0 {
-                    next[state][Int(byte)] = Int32(truncatingIfNeeded: next.count)
-                    next.append([Int32](repeating: -1, count: 256))
-                    accepting.append(false)
-                }
-                state = Int(next[state][Int(byte)])
-            }
-            accepting[state] = true
-        }
-        // Only the bytes that occur are classes of their own.
-        var used = [Bool](repeating: false, count: 256)
-        for text in texts { for byte in text { used[Int(byte)] = true } }
-        var classes = [UInt8](repeating: 0, count: 256)
-        var count = used.contains(false) ? 1 : 0
-        for byte in 0..<256 where used[byte] {
-            classes[byte] = UInt8(count)
-            count += 1
-        }
-        var table = [Int32](repeating: -1, count: next.count * max(count, 1))
-        for state in 0..<next.count {
-            for byte in 0..<256 where used[byte] { table[state * count + Int(classes[byte])] = next[state][byte] }
-        }
-        self = ByteAutomaton(classes: classes, classCount: max(count, 1), next: table, accepting: accepting)
-    }
-
     // MARK: Set operations
 
     enum Operation { case and, or, minus }

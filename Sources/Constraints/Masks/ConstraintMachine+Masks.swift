@@ -24,7 +24,7 @@ extension ConstraintMachine {
     }
 
     /// How many more characters of any kind the roomiest string takes at a position; nil outside of such strings.
-    private func room(_ position: Position) -> Int? {
+    func room(_ position: Position) -> Int? {
         var most: Int? = nil
         for reading in position.readings {
             let string = grammar.nodes[Int(reading.node)].string
@@ -49,6 +49,7 @@ extension ConstraintMachine {
         var path = [Int32](repeating: Self.dead, count: tree.maximumDepth + 1)
         path[0] = number
         let (bytes, depths, ends) = (tree.bytes, tree.depths, tree.ends)
+        let isPlain = tree === vocabulary.plain
         let (starts, tokens, count) = (tree.tokenStarts, tree.tokens, tree.count)
         words.withUnsafeMutableBufferPointer { words in
             path.withUnsafeMutableBufferPointer { path in
@@ -61,11 +62,13 @@ extension ConstraintMachine {
                         continue
                     }
                     path[depth] = next
-                    for t in starts[i]..<starts[i + 1] {
+                    // Whatever stands below is allowed too where any plain token is.
+                    let end = isPlain && takesPlain[Int(next)] ? Int(ends[i]) : i + 1
+                    for t in starts[i]..<starts[end] {
                         let id = tokens[Int(t)]
                         words[Int(id) >> 6] |= 1 << UInt64(id & 63)
                     }
-                    i += 1
+                    i = end
                     if isFull {
                         var kept = Array(path[0...depth])
                         forget(keeping: &kept, count: depth + 1)

@@ -14,6 +14,8 @@ public final class ConstraintMachine {
     private(set) var positions: [Position] = []
     private var rows: UnsafeMutablePointer<Int32>
     private var rowCapacity = 64
+    /// Whether any plain token may follow a position.
+    private(set) var takesPlain: [Bool] = []
     private var names: [[UInt64]: Int32] = [:]
     private var frames: [FrameKey: Frame] = [:]
     private var frameCount: UInt64 = 0
@@ -65,11 +67,13 @@ public final class ConstraintMachine {
 
     private func clear() {
         positions.removeAll(keepingCapacity: true)
+        takesPlain.removeAll(keepingCapacity: true)
         names.removeAll()
         frames.removeAll()
         era += 1
         masks.removeAll()
         positions.append(nowhere)
+        takesPlain.append(false)
         for byte in 0..<256 { rows[byte] = Self.dead }
     }
 
@@ -104,6 +108,7 @@ public final class ConstraintMachine {
         let number = Int32(truncatingIfNeeded: positions.count)
         names[key] = number
         positions.append(position)
+        takesPlain.append(room(position).map { $0 >= vocabulary.longestPlain } ?? false)
         if positions.count > rowCapacity {
             let larger = UnsafeMutablePointer<Int32>.allocate(capacity: 2 * rowCapacity * 256)
             larger.update(from: rows, count: rowCapacity * 256)

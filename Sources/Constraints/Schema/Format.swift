@@ -73,10 +73,9 @@ struct Format {
         "P(?:[0-9]+W|(?:[0-9]+Y(?:[0-9]+M(?:[0-9]+D)?)?|[0-9]+M(?:[0-9]+D)?|[0-9]+D)(?:" + clock + ")?|" + clock + ")"
     // RFC 5321 without quoted local parts.
     private static let atom = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~\\-]+"
-    /// RFC 1123. So long as labels are not too many the whole is within 253 characters.
-    private static let hostname =
-        "(?:" + label(61) + #"(?:\."# + label(61) + "){0,3}|" + label(30) + #"(?:\."# + label(30) + "){4,7})"
-    private static func label(_ length: Int) -> String { "[A-Za-z0-9](?:[A-Za-z0-9\\-]{0,\(length - 2)}[A-Za-z0-9])?" }
+    /// RFC 1123 with labels up to 30 characters, so that eight of them are within the 253 of a whole name.
+    private static let hostname = "(?:" + label + #"(?:\."# + label + "){0,7})"
+    private static let label = #"[A-Za-z0-9](?:[A-Za-z0-9\-]{0,28}[A-Za-z0-9])?"#
     private static let byte = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
     private static let ipv4 = "(?:" + byte + #"\."# + byte + #"\."# + byte + #"\."# + byte + ")"
     // RFC 4291.

@@ -21,7 +21,6 @@ enum NumberSet {
     private static let plainIntegers = language("0|-?[1-9][0-9]*")
     private static let shortest = language(#"0|-?[1-9][0-9]*|-?(0|[1-9][0-9]*)\.[0-9]*[1-9]"#)
     private static let written = language(#"-?[1-9][0-9]*(\.[0-9]+)?|0(\.[0-9]+)?|-0\.[0-9]*[1-9][0-9]*"#)
-    private static let writtenWithExponent = language(#"(-?[1-9][0-9]*(\.[0-9]+)?|0(\.[0-9]+)?|-0\.[0-9]*[1-9][0-9]*)([eE][+\-]?[0-9]{1,2})?"#)
 
     static let integers = NumberSet.some(integerTexts)
 
@@ -45,13 +44,31 @@ enum NumberSet {
         return a.isEmpty ? .all : .some(try Self.everything.combined(.minus, a, limit: limits.automatonStates))
     }
 
-    /// How the numbers are written in an answer.
+    /// At most 15 digits: every reader that takes numbers for doubles reads these for what they are.
+    private static let exactDigits = language(#"-?([0-9]{1,15}|0\.[0-9]{1,15}|"# + (1...14).map { "[0-9]{\($0)}\\.[0-9]{1,\(15 - $0)}" }.joined(separator: "|") + ")")
+    /// Numbers of any size: those of at most 15 digits, and with exponents.
+    private static let exact = combined(
+        combined(written, .and, exactDigits), .or, language(#"-?[1-9](\.[0-9]{1,14})?[eE][+\-]?[0-9]{1,2}"#))
+
+    private static func combined(_ a: ByteAutomaton, _ operation: ByteAutomaton.Operation, _ b: ByteAutomaton) -> ByteAutomaton {
+        guard let automaton = try? a.combined(operation, b, limit: 10_000) else { preconditionFailure("few states") }
+        return automaton
+    }
+
+    /// How the numbers are written in an answer: with at most 15 digits, unless the set has only longer ones.
     func texts(_ limits: ConstraintLimits) throws(ConstraintError) -> ByteAutomaton {
-        guard case .some(let a) = self else { return Self.writtenWithExponent }
-        let limit = limits.automatonStates
-        if try a.combined(.minus, Self.integerTexts, limit: limit).isEmpty { return try a.combined(.and, Self.plainIntegers, limit: limit) }
-        let short = try a.combined(.and, Self.shortest, limit: limit)
-        return short.hasLoop ? try a.combined(.and, Self.written, limit: limit) : short
+        guard case .some(let a) = self else { return Self.exact }
+        let limit = 4 * limits.automatonStates
+        let form: ByteAutomaton
+        if try a.combined(.minus, Self.integerTexts, limit: limit).isEmpty {
+            form = Self.plainIntegers
+        } else {
+            form = try a.combined(.and, Self.shortest, limit: limit).hasLoop ? Self.written : Self.shortest
+        }
+        let texts = try a.combined(.and, form, limit: limit)
+        guard texts.hasLoop else { return texts }
+        let exact = try texts.combined(.and, Self.exactDigits, limit: limit)
+        return exact.isEmpty ? texts : exact
     }
 
     // MARK: Predicates

@@ -142,7 +142,7 @@ extension SchemaCompiler {
             default: result = try union(result, try values(constant: element))
             }
         }
-        if !texts.isEmpty { result.strings = StringSet(automaton: ByteAutomaton(texts: texts).minimized()) }
+        if !texts.isEmpty { result.strings = StringSet(automaton: try ByteAutomaton(texts: texts, limit: limits.nodes / 2)) }
         // In pairs, so that large ones meet seldom.
         while numbers.count > 1 {
             var pairs: [NumberSet] = []
@@ -161,7 +161,7 @@ extension SchemaCompiler {
         case .null: result.null = true
         case .bool(let value): if value { result.yes = true } else { result.no = true }
         case .number(let number): result.numbers = try NumberSet.compared(Decimal(number), [0], limits)
-        case .string(let text): result.strings = StringSet(automaton: ByteAutomaton(texts: [Array(text.utf8)]))
+        case .string(let text): result.strings = StringSet(automaton: try ByteAutomaton(texts: [Array(text.utf8)], limit: limits.nodes / 2))
         case .array(let elements):
             var shape = ArrayShape(rest: Self.impossible, minimum: elements.count, maximum: elements.count)
             for element in elements { shape.prefix.append(try constant(element)) }

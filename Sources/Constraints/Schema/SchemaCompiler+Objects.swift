@@ -25,7 +25,7 @@ extension SchemaCompiler {
         var others: [(keys: StringSet, value: Conjunction)] = []
         for other in classes where try !isEmpty(other.value) {
             var keys = other.keys
-            if !names.isEmpty { keys = try keys.subtracting(StringSet(automaton: ByteAutomaton(texts: names).minimized()), limits) }
+            if !names.isEmpty { keys = try keys.subtracting(StringSet(automaton: try ByteAutomaton(texts: names, limit: limits.nodes / 2)), limits) }
             if !keys.isEmpty { others.append((keys, other.value)) }
         }
         let open = try space(try byte(from, 0x7B))

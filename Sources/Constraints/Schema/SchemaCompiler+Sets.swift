@@ -195,7 +195,7 @@ extension SchemaCompiler {
                 result.append(ObjectShape(properties: [.init(key: property.key, value: try negation(property.value), isRequired: true)]))
             }
         }
-        var covered = StringSet(automaton: ByteAutomaton(texts: shape.properties.map { $0.key }))
+        var covered = StringSet(automaton: try ByteAutomaton(texts: shape.properties.map { $0.key }, limit: limits.nodes / 2))
         for other in shape.classes {
             guard other.value.isEmpty else {
                 throw ConstraintError(
