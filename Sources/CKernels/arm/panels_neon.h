@@ -8,6 +8,7 @@
 #define TILE_STEP 4
 #define TILE_REGISTERS 0
 #define FEW_TOKENS 8
+#define DIRECT_TOKENS 4
 typedef float vf __attribute__((vector_size(16)));
 typedef int32_t vi __attribute__((vector_size(16)));
 typedef uint32_t vu __attribute__((vector_size(16)));

@@ -12,6 +12,7 @@
 //   finish(s, start)           the sums of a block (or of half a block): vi
 //   TILE_VECTORS, TILE_STEP    register tile of a product with many tokens: vectors of rows (a multiple of 16 / W), tokens (at most 4)
 //   FEW_TOKENS                 tokens up to which weights are used without widening them first
+//   DIRECT_TOKENS              those of them that pass together, 4 or 8, as registers allow
 //   TILE_REGISTERS             1 if there are registers for its float sums besides the integer ones
 //   measure_dots               independent sums that `measure_int8` keeps going
 #include "../include/ckernels_panels.h"
@@ -175,11 +176,11 @@ INLINE void direct(const ck_format format, const int tokens, const uint8_t *reco
     UNROLL for (unsigned i = 0; i < CK_BLOCK_WEIGHTS(format); i += 64) __builtin_prefetch(p + PREFETCH_BYTES + i, 0, 3);
     factors f[V];
     UNROLL for (int v = 0; v < V; v++) f[v] = factors_(format, record, (int)j, v);
-    dots s[4][V];
-    vi first[4][V];
+    dots s[DIRECT_TOKENS][V];
+    vi first[DIRECT_TOKENS][V];
     UNROLL for (int half = 0; half < (kind == CK_HALVED ? 2 : 1); half++) {
         const int groups = kind == CK_HALVED ? 4 : 8;
-        int32_t start[4];
+        int32_t start[DIRECT_TOKENS];
         UNROLL for (int t = 0; t < tokens; t++) {
             start[t] = START(format) * (kind != CK_HALVED ? sums[t].minus_8_sums : half ? sums[t].minus_8_sums - sums[t].minus_8_sums_0 : sums[t].minus_8_sums_0);
             UNROLL for (int v = 0; v < V; v++) s[t][v] = begin(start[t]);
@@ -203,7 +204,18 @@ INLINE void direct(const ck_format format, const int tokens, const uint8_t *reco
 }
 
 typedef void CK(direct_kernel)(const uint8_t *, size_t, const int8_t *, const ck_block_sums *, size_t, float *, size_t);
-#define DIRECT_TOKENS 4
+#if DIRECT_TOKENS == 8
+#define DIRECTS(FORMAT)                                                                                                \
+    DIRECT(FORMAT, 1) DIRECT(FORMAT, 2) DIRECT(FORMAT, 3) DIRECT(FORMAT, 4)                                            \
+    DIRECT(FORMAT, 5) DIRECT(FORMAT, 6) DIRECT(FORMAT, 7) DIRECT(FORMAT, 8)
+#define DIRECT_NAMES(FORMAT)                                                                                           \
+    {0, CK(direct_##FORMAT##_1), CK(direct_##FORMAT##_2), CK(direct_##FORMAT##_3), CK(direct_##FORMAT##_4),            \
+     CK(direct_##FORMAT##_5), CK(direct_##FORMAT##_6), CK(direct_##FORMAT##_7), CK(direct_##FORMAT##_8)}
+#else
+#define DIRECTS(FORMAT) DIRECT(FORMAT, 1) DIRECT(FORMAT, 2) DIRECT(FORMAT, 3) DIRECT(FORMAT, 4)
+#define DIRECT_NAMES(FORMAT)                                                                                           \
+    {0, CK(direct_##FORMAT##_1), CK(direct_##FORMAT##_2), CK(direct_##FORMAT##_3), CK(direct_##FORMAT##_4)}
+#endif
 
 // MARK: Many tokens: weights are widened once for a block of tokens
 
@@ -353,12 +365,11 @@ INLINE void blocked(const ck_format format, CK(tile_kernel) *const *tiles, const
 }
 
 #define PRODUCT(FORMAT)                                                                                                \
-    DIRECT(FORMAT, 1) DIRECT(FORMAT, 2) DIRECT(FORMAT, 3) DIRECT(FORMAT, 4)                                            \
+    DIRECTS(FORMAT)                                                                                                    \
     TILES(FORMAT, CK_KIND(FORMAT), CK_BITS(FORMAT), START(FORMAT))                                                     \
     static void CK(product_##FORMAT)(const uint8_t *w, size_t panel_stride, size_t rows, size_t k, const void *activations, \
                                      size_t first_token, size_t count, size_t tokens, float *y, size_t y_stride) {     \
-        static CK(direct_kernel) *const kernels[] = {0, CK(direct_##FORMAT##_1), CK(direct_##FORMAT##_2),              \
-                                                     CK(direct_##FORMAT##_3), CK(direct_##FORMAT##_4)};                \
+        static CK(direct_kernel) *const kernels[] = DIRECT_NAMES(FORMAT);                                              \
         static CK(tile_kernel) *const tiles[] = TILE_NAMES(FORMAT);                                                    \
         if (count > FEW_TOKENS) blocked(FORMAT, tiles, w, panel_stride, rows, k, activations, first_token, count, tokens, y, y_stride); \
         else few(kernels, w, panel_stride, rows, k, activations, first_token, count, tokens, y, y_stride);             \
@@ -369,7 +380,9 @@ static void few(CK(direct_kernel) *const *kernels, const uint8_t *w, size_t pane
     for (size_t r = 0; r < rows; r += 16, w += panel_stride)
         for (size_t t = 0, step; t < count; t += step) {
             const size_t token = first_token + t;
-            step = tile_tokens(DIRECT_TOKENS, token, count - t);
+            // Steps of one size: 5 and 4 tokens go better together than 8 and 1.
+            const size_t rest = tile_tokens(CK_TILE_TOKENS, token, count - t), steps = (rest + DIRECT_TOKENS - 1) / DIRECT_TOKENS;
+            step = (rest + steps - 1) / steps;
             const int8_t *x = ck_activation_block(activations, token, tokens, k, 0);
             const ck_block_sums *sums = ck_activation_sums(activations, token, tokens, k, 0);
             const size_t stride = ck_activation_stride(token, tokens);

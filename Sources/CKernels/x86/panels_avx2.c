@@ -12,6 +12,7 @@
 #define TILE_STEP 4
 #define TILE_REGISTERS 0
 #define FEW_TOKENS 8
+#define DIRECT_TOKENS 4
 #define measure_dots 6
 typedef float vf __attribute__((vector_size(32)));
 typedef int32_t vi __attribute__((vector_size(32)));

@@ -10,7 +10,8 @@
 #define TILE_VECTORS 2
 #define TILE_STEP 4
 #define TILE_REGISTERS 1
-#define FEW_TOKENS 20
+#define FEW_TOKENS 32
+#define DIRECT_TOKENS 8
 #define measure_dots 20
 typedef float vf __attribute__((vector_size(64)));
 typedef int32_t vi __attribute__((vector_size(64)));
