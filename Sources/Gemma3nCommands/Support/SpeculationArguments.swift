@@ -25,6 +25,9 @@ struct SpeculationArguments: ParsableArguments {
     @Option(help: ArgumentHelp("Tokens guessed at a time at most.", valueName: "n"))
     var draftTokens: Int?
 
+    @Flag(help: "Guess that many tokens every time, whether it pays or not: for measurements.")
+    var draftAlways = false
+
     func validate() throws {
         do throws(GenerationError) { try value.validate() } catch { throw ValidationError(error.message) }
         if speculate == .off || speculate == .lookup, draftSize != nil {
@@ -36,6 +39,7 @@ struct SpeculationArguments: ParsableArguments {
         var value = Speculation(speculate)
         value.draftSize = draftSize
         if let draftTokens { value.maxDraft = draftTokens }
+        value.adapts = !draftAlways
         return value
     }
 }
