@@ -66,12 +66,7 @@ final class CurveMeasurement {
                 meter.show("perplexity", done: curve.judged * rungs.count + window.count * index, total: curve.total * rungs.count)
                 guard case .perplexity(var perplexity) = curve.points[index].quality else { continue }
                 conversation.decoder.use(rung.text)
-                do throws(GenerationError) {
-                    try perplexity.add(window, in: conversation) { !isStopped() }
-                } catch {
-                    if error.code == .cancelled { throw Stopped() }
-                    throw error
-                }
+                try stoppable { () throws(GenerationError) in try perplexity.add(window, in: conversation) { !isStopped() } }
                 judged.append(perplexity)
             }
             for (index, perplexity) in judged.enumerated() { curve.points[index].quality = .perplexity(perplexity) }
@@ -90,7 +85,9 @@ final class CurveMeasurement {
         for item in items {
             let parts = try item.prompt.decoded(by: model.decoder)
             let prompt = try encoder.encode([ModelMessage(.user, parts)])
-            let soft = try model.model.encodeMedia(prompt, model.parallelism)
+            let soft = try stoppable { () throws(GenerationError) in
+                try model.model.encodeMedia(prompt, model.parallelism) { !isStopped() }
+            }
             let room = model.contextLength - prompt.tokens.count + 1
             let options = try ResponseOptions(sampling: .greedy, maximumResponseTokens: ExamResult.longestAnswer)
                 .resolved(model.model.generationConfiguration, room: room)
@@ -99,8 +96,9 @@ final class CurveMeasurement {
                 meter.show("questions", done: curve.judged * rungs.count + index, total: items.count * rungs.count)
                 conversation.decoder.use(rung.text)
                 conversation.reset()
-                if isStopped() { throw Stopped() }
-                try conversation.feed(prompt, softTokens: soft)
+                try stoppable { () throws(GenerationError) in
+                    try conversation.feed(prompt, softTokens: soft, progress: { _, _ in !isStopped() })
+                }
                 let result = try conversation.generate(options) { _ in !isStopped() }
                 if isStopped() { throw Stopped() }
                 answers.append(String(result.text[...].trimmingSpaces))
@@ -111,6 +109,16 @@ final class CurveMeasurement {
                 curve.points[index].quality = .accuracy(score)
             }
             curve.judged += 1
+        }
+    }
+
+    /// - Throws: `Stopped` for what was cancelled.
+    private func stoppable<R>(_ body: () throws(GenerationError) -> R) throws -> R {
+        do throws(GenerationError) {
+            return try body()
+        } catch {
+            if error.code == .cancelled { throw Stopped() }
+            throw error
         }
     }
 }
