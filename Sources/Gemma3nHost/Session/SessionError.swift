@@ -21,8 +21,10 @@ public struct SessionError: Error, Sendable, Equatable {
         case insufficientMemory = "insufficient_memory"
         /// An option outside its range.
         case invalidOption = "invalid_option"
-        /// A transcript or message list that cannot be understood.
+        /// A transcript, a message list or a generated value that cannot be understood.
         case decodingFailure = "decoding_failure"
+        /// A schema, regular expression or grammar that cannot be kept to.
+        case unsupportedGuide = "unsupported_guide"
     }
 
     public let code: Code
