@@ -1,4 +1,5 @@
 // swift-tools-version: 6.2
+import CompilerPluginSupport
 import PackageDescription
 
 /// Settings of every Swift target.
@@ -22,10 +23,12 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .library(name: "Gemma3n", targets: ["Gemma3n", "Gemma3nHost", "Constraints"]),
+        .library(name: "Gemma3nMacros", targets: ["Gemma3nMacros"]),
         .executable(name: "gemma3n", targets: ["Main"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/swiftlang/swift-syntax", "602.0.0"..<"604.0.0"),
     ],
     targets: [
         // Core: no Foundation, no host.
@@ -49,6 +52,14 @@ let package = Package(
             dependencies: ["Gemma3n", "Tokenization", "Checkpoint", "Tensors", "CKernels", "CFFmpeg"],
             swiftSettings: common),
 
+        // `@Generable`, apart: only who imports it builds swift-syntax.
+        .macro(
+            name: "Gemma3nMacroPlugin",
+            dependencies: [
+                .product(name: "SwiftSyntaxMacros", package: "swift-syntax"), .product(name: "SwiftCompilerPlugin", package: "swift-syntax"),
+            ]),
+        .target(name: "Gemma3nMacros", dependencies: ["Gemma3nHost", "Gemma3nMacroPlugin"], swiftSettings: common),
+
         // Command line.
         .target(name: "CDemoModel", exclude: ["Model"]),
         .target(
@@ -70,6 +81,7 @@ let package = Package(
         .testTarget(name: "ConstraintsTests", dependencies: ["Constraints", "Checkpoint", "Tokenization", "TestSupport"], swiftSettings: common),
         .testTarget(name: "Gemma3nTests", dependencies: ["Gemma3n", "TestSupport", "CKernels"], swiftSettings: common),
         .testTarget(name: "Gemma3nHostTests", dependencies: ["Gemma3nHost", "TestSupport"], swiftSettings: common),
+        .testTarget(name: "MacroTests", dependencies: ["Gemma3nMacros", "Gemma3nHost", "Checkpoint"], swiftSettings: common),
         .testTarget(name: "CommandsTests", dependencies: ["Gemma3nCommands", "TestSupport"], swiftSettings: common),
     ],
     cLanguageStandard: .c17

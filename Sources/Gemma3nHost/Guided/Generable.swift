@@ -86,7 +86,13 @@ extension GeneratedContent: Generable {
 extension Array: ConvertibleFromGeneratedContent where Element: ConvertibleFromGeneratedContent {
     public init(_ content: GeneratedContent) throws {
         guard let elements = content.json.array else { throw content.mismatch("an array") }
-        self = try elements.indices.map { try Element(content.part(elements[$0], isLast: $0 == elements.count - 1)) }
+        self = []
+        reserveCapacity(elements.count)
+        for (index, element) in elements.enumerated() {
+            let part = content.part(element, isLast: index == elements.count - 1)
+            // An element that is being written counts once it makes a value.
+            if part.isComplete { append(try Element(part)) } else if let value = try? Element(part) { append(value) }
+        }
     }
 }
 

@@ -68,6 +68,26 @@ public struct GeneratedContent: Sendable, Equatable {
         return try Value(part(member, isLast: object.members.last?.key == name))
     }
 
+    /// A member of an object that may not have been written yet; one that is being written counts once it makes a value.
+    ///
+    /// - Throws: `decodingFailure` if this is no object, or a member that is whole is another kind of value.
+    public func partialValue<Value: ConvertibleFromGeneratedContent>(_ type: Value.Type = Value.self, forProperty name: String) throws -> Value? {
+        guard let object = json.object else { throw mismatch("an object") }
+        guard let member = object[name], !member.isNull else { return nil }
+        let part = part(member, isLast: object.members.last?.key == name)
+        return part.isComplete ? try Value(part) : try? Value(part)
+    }
+
+    /// - Throws: `decodingFailure` if this is no object.
+    public func requireObject() throws(SessionError) {
+        if json.object == nil { throw mismatch("an object") }
+    }
+
+    /// The error for a string that is none of an enum's.
+    public func unknownChoice(_ found: String, of choices: [String]) -> SessionError {
+        SessionError(.decodingFailure, "The generated value is \"\(found)\", expected one of \(choices.joined(separator: ", ")).")
+    }
+
     /// Of an unfinished value only the last part is unfinished.
     func part(_ value: JSONValue, isLast: Bool) -> GeneratedContent { GeneratedContent(value, isComplete: isComplete || !isLast) }
 

@@ -60,4 +60,14 @@ extension GenerationGuide {
     }
 }
 
+/// In the attribute `@Guide` the elements' type is not known yet: only `@Generable` reads these, as the ones above.
+extension GenerationGuide where Value == [Never] {
+    public static func minimumCount(_ count: Int) -> GenerationGuide { GenerationGuide([("minItems", number(count))]) }
+    public static func maximumCount(_ count: Int) -> GenerationGuide { GenerationGuide([("maxItems", number(count))]) }
+    public static func count(_ count: Int) -> GenerationGuide { .count(count...count) }
+    public static func count(_ range: ClosedRange<Int>) -> GenerationGuide {
+        GenerationGuide([("minItems", number(range.lowerBound)), ("maxItems", number(range.upperBound))])
+    }
+}
+
 private func number(_ value: Int) -> JSONValue { .number(JSONNumber(value)) }

@@ -57,6 +57,8 @@ public struct GenerationSchema: Sendable {
         let isOptional: Bool
         let schema: GenerationSchema
 
+        // An optional type is meant for the other one.
+        @_disfavoredOverload
         public init<Value: Generable>(name: String, description: String? = nil, type: Value.Type, guides: [GenerationGuide<Value>] = []) {
             self.init(
                 name: name, description: description, isOptional: false,
