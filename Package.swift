@@ -37,7 +37,7 @@ let package = Package(
         .target(name: "Checkpoint", dependencies: ["Tensors"], swiftSettings: core),
         .target(name: "Tokenization", dependencies: ["Checkpoint", "Tensors"], swiftSettings: core),
         .target(name: "Constraints", dependencies: ["Tokenization", "Checkpoint"], swiftSettings: core),
-        .target(name: "Gemma3n", dependencies: ["Tokenization", "Checkpoint", "Tensors", "CKernels"], swiftSettings: core),
+        .target(name: "Gemma3n", dependencies: ["Constraints", "Tokenization", "Checkpoint", "Tensors", "CKernels"], swiftSettings: core),
 
         // Host: files, threads, media, sessions.
         .systemLibrary(
@@ -49,7 +49,7 @@ let package = Package(
             ]),
         .target(
             name: "Gemma3nHost",
-            dependencies: ["Gemma3n", "Tokenization", "Checkpoint", "Tensors", "CKernels", "CFFmpeg"],
+            dependencies: ["Gemma3n", "Constraints", "Tokenization", "Checkpoint", "Tensors", "CKernels", "CFFmpeg"],
             swiftSettings: common),
 
         // `@Generable`, apart: only who imports it builds swift-syntax.
@@ -79,7 +79,7 @@ let package = Package(
         .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "TestSupport"], swiftSettings: common),
         .testTarget(name: "TokenizationTests", dependencies: ["Tokenization", "TestSupport"], swiftSettings: common),
         .testTarget(name: "ConstraintsTests", dependencies: ["Constraints", "Checkpoint", "Tokenization", "TestSupport"], swiftSettings: common),
-        .testTarget(name: "Gemma3nTests", dependencies: ["Gemma3n", "TestSupport", "CKernels"], swiftSettings: common),
+        .testTarget(name: "Gemma3nTests", dependencies: ["Gemma3n", "Constraints", "TestSupport", "CKernels"], swiftSettings: common),
         .testTarget(name: "Gemma3nHostTests", dependencies: ["Gemma3nHost", "TestSupport"], swiftSettings: common),
         .testTarget(name: "MacroTests", dependencies: ["Gemma3nMacros", "Gemma3nHost", "Checkpoint"], swiftSettings: common),
         .testTarget(name: "CommandsTests", dependencies: ["Gemma3nCommands", "TestSupport"], swiftSettings: common),

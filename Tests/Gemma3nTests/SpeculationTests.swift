@@ -1,3 +1,4 @@
+import Constraints
 import Foundation
 import Gemma3n
 import Tensors
@@ -24,14 +25,14 @@ struct SpeculationTests {
 
     static func answer(
         _ conversation: Conversation, _ options: GenerationOptions, _ speculation: Speculation, clock: (() -> Double)? = nil,
-        allow: TokenFilter? = nil, cancelAfter: Int = .max
+        matcher: ConstraintMatcher? = nil, cancelAfter: Int = .max
     ) throws -> (outcome: Outcome, speculation: SpeculationStatistics?) {
         var options = options
         options.speculation = speculation
         var texts: [String] = []
         var probabilities: [[TokenLogProbability]] = []
         var count = 0
-        let result = try conversation.generate(options, hooks: GenerationHooks(clock: clock, allow: allow)) { token in
+        let result = try conversation.generate(options, hooks: GenerationHooks(clock: clock, matcher: matcher)) { token in
             count += 1
             // The conversation stands where it would without guesses.
             #expect(conversation.pending == [token.token])
@@ -232,15 +233,15 @@ struct SpeculationTests {
     /// What may come next holds for guesses, too, and is asked with the same tokens.
     @Test func filtersRuleOutTokens() throws {
         let model = try Gemma3nModel(open: fixtureOpener("tiny"))
-        // A token may only be followed by one of the same parity as the number of tokens so far.
-        let allow: TokenFilter = { logits, answer in
-            for id in 0..<logits.count where id % 2 != answer.count % 2 || id < 10 { logits[id] = -.infinity }
-        }
+        // Even and odd tokens in turn: the former are written a, the latter b.
+        let vocabulary = TokenVocabulary(
+            tokens: (0..<model.configuration.text.vocabSize).map { $0 < 10 ? nil : [UInt8(ascii: $0 % 2 == 0 ? "a" : "b")] }, endTokens: [])
+        let machine = ConstraintMachine(try Constraint(regularExpression: "(?:ab)*a?"), vocabulary)
         for (_, options) in Self.options() {
-            let expected = try Self.answer(Self.conversation(model, Self.prompt(1)), options, .off, allow: allow).outcome
+            let expected = try Self.answer(Self.conversation(model, Self.prompt(1)), options, .off, matcher: ConstraintMatcher(machine)).outcome
             #expect(expected.tokens.enumerated().allSatisfy { Int($1) % 2 == $0 % 2 } && expected.tokens.count == 40)
             for speculation in Self.speculations(model) {
-                let isSame = try Self.answer(Self.conversation(model, Self.prompt(1)), options, speculation, allow: allow).outcome == expected
+                let isSame = try Self.answer(Self.conversation(model, Self.prompt(1)), options, speculation, matcher: ConstraintMatcher(machine)).outcome == expected
                 #expect(isSame)
             }
         }
@@ -251,9 +252,10 @@ struct SpeculationTests {
         let model = try Gemma3nModel(open: fixtureOpener("tiny"))
         let prompt = Self.prompt(1)
         let allowed: [Int32] = [20, 21, 22, 23, 24]
-        let allow: TokenFilter = { logits, _ in
-            for id in 0..<logits.count where !allowed.contains(Int32(id)) { logits[id] = -.infinity }
-        }
+        let vocabulary = TokenVocabulary(
+            tokens: (0..<model.configuration.text.vocabSize).map { id in allowed.firstIndex(of: Int32(id)).map { [UInt8(ascii: "a") + UInt8($0)] } },
+            endTokens: [])
+        let machine = ConstraintMachine(try Constraint(regularExpression: "[a-e]*"), vocabulary)
         func probabilities(after tokens: [Int32]) throws -> [Double] {
             let logits = try #require(try Self.conversation(model, prompt + tokens).nextLogits)
             let weights = allowed.map { exp(Double(logits[Int($0)]) / 1.5) }
@@ -280,7 +282,7 @@ struct SpeculationTests {
             options.speculation = speculation
             _ = conversation.rewind(to: prompt.count - 1)
             try conversation.feed(EncodedPrompt(tokens: [prompt[prompt.count - 1]]))
-            let result = try conversation.generate(options, hooks: GenerationHooks(allow: allow))
+            let result = try conversation.generate(options, hooks: GenerationHooks(matcher: ConstraintMatcher(machine)))
             counts[Array(result.tokens[1...]), default: 0] += 1
             drafts = drafts + (result.speculation?.all ?? SpeculationStatistics.Drafts())
         }

@@ -1,24 +1,45 @@
+internal import Constraints
 internal import Tokenization
 
 /// An answer while it is made: takes one row of logits after the other, whoever computed them, and chooses.
 struct Answer {
     private let options: GenerationOptions
     private let stops: Set<Int32>
+    private let tokenizer: Tokenizer
     /// Rows of the tied head that are no token's own: `maskUnsayable`.
     private let unsayable: Range<Int>
-    /// The one place where callers rule tokens out, of guesses and of the answer alike.
-    private let allow: TokenFilter?
-    /// A value: a copy draws the same numbers without using them up.
-    private(set) var sampler: Sampler
+    /// How the next tokens are chosen. A value: a copy chooses the same ones without using anything up.
+    private(set) var choice: Choice
     private var stream: TextStream
     private(set) var result = GenerationResult()
-    /// The logits of the token chosen last, before penalties; kept where log-probabilities are asked for.
+    /// The logits of the token chosen last, of allowed tokens and before penalties; kept where log-probabilities are asked for.
     private var unadjusted: [Float]?
+
+    /// What decides on a token besides the logits, and changes with every token.
+    struct Choice {
+        var sampler: Sampler
+        /// What the answer is held to: the one place where tokens are ruled out, of guesses and of the answer alike.
+        var matcher: ConstraintMatcher?
+
+        /// Sets the logits of tokens that may not come next to minus infinity.
+        ///
+        /// - Returns: Whether any token may.
+        mutating func rule(_ row: UnsafeMutableBufferPointer<Float>) -> Bool {
+            guard let mask = matcher?.mask() else { return true }
+            for word in 0..<(row.count + 63) / 64 {
+                let bits = word < mask.words.count ? mask.words[word] : 0
+                if bits == .max { continue }
+                let start = word * 64
+                for i in 0..<min(64, row.count - start) where bits >> UInt64(i) & 1 == 0 { row[start + i] = -.infinity }
+            }
+            return mask.count > 0
+        }
+    }
 
     /// - Parameter prompt: Tokens before the answer.
     /// - Throws: `invalidOption`.
     init(
-        _ options: GenerationOptions, _ model: Gemma3nModel, prompt: [Int32], allow: TokenFilter?
+        _ options: GenerationOptions, _ model: Gemma3nModel, prompt: [Int32], _ matcher: ConstraintMatcher?
     ) throws(GenerationError) {
         guard options.maxTokens >= 0 else {
             throw GenerationError(.invalidOption, "max_tokens is \(options.maxTokens), expected 0 or more.")
@@ -28,11 +49,11 @@ struct Answer {
         }
         try options.speculation.validate()
         self.options = options
-        self.allow = allow
+        tokenizer = model.tokenizer
         let c = model.configuration
         let first = c.layout == .multimodal ? min(c.text.vocabSizePerLayerInput, c.text.vocabSize) : c.text.vocabSize
         unsayable = first..<c.text.vocabSize
-        sampler = try Sampler(options.sampling, prompt: prompt)
+        choice = Choice(sampler: try Sampler(options.sampling, prompt: prompt), matcher: matcher)
         stops = Set(options.stopTokens)
         stream = TextStream(model.tokenizer, stopStrings: options.stopStrings)
         result.finishReason = .length
@@ -51,9 +72,12 @@ struct Answer {
     /// - Throws: `notANumber` if the weights give no logits.
     mutating func choose(_ row: UnsafeMutableBufferPointer<Float>) throws(GenerationError) -> Int32? {
         maskUnsayable(row)
+        if !choice.rule(row) {
+            throw GenerationError(
+                .deadEnd, "No token of the vocabulary continues the answer as its schema or grammar wants it: the vocabulary lacks single bytes.")
+        }
         if options.topLogProbabilities != nil { unadjusted = Array(row) }
-        allow?(row, result.tokens)
-        let token = sampler.sample(row)
+        let token = choice.sampler.sample(row)
         if !(row[Int(token)] > -.infinity) {
             throw GenerationError(
                 .notANumber, "The model's logits are not numbers: its weights are damaged, or hold values float32 cannot carry through. Check the download.")
@@ -66,11 +90,38 @@ struct Answer {
         return token
     }
 
-    /// The token after `drafted` that `choose` would choose if these were in the answer, with random numbers of a copy.
-    func guess(_ row: UnsafeMutableBufferPointer<Float>, after drafted: [Int32], _ copy: inout Sampler) -> Int32 {
+    /// The token that `choose` would choose after those that a copy of `choice` has chosen already.
+    func guess(_ row: UnsafeMutableBufferPointer<Float>, _ copy: inout Choice) -> Int32 {
         maskUnsayable(row)
-        allow?(row, result.tokens + drafted)
-        return copy.sample(row)
+        _ = copy.rule(row)
+        let token = copy.sampler.sample(row)
+        _ = copy.matcher?.advance(token: token)
+        return token
+    }
+
+    /// Whether nothing may follow: the answer is whole.
+    var isWhole: Bool { choice.matcher?.isFinished ?? false }
+
+    /// As many of the tokens as may follow each other here.
+    func allowed(_ tokens: [Int32]) -> [Int32] {
+        guard var matcher = choice.matcher else { return Array(tokens.prefix { goesOn(after: $0) }) }
+        return Array(tokens.prefix { goesOn(after: $0) && matcher.advance(token: $0) })
+    }
+
+    /// The tokens that come next whatever the model says, as the tokenizer writes their text.
+    func determined() -> [Int32] {
+        guard let matcher = choice.matcher else { return [] }
+        return Array(matcher.forcedTokens(tokenizer).prefix(max(0, remaining)))
+    }
+
+    /// Puts a determined token to the answer: its probability is 1.
+    ///
+    /// - Returns: Whether the answer goes on.
+    mutating func take(_ token: Int32, onToken: (GeneratedToken) -> Bool) -> Bool {
+        choice.sampler.accept(token)
+        result.determinedTokens += 1
+        let certain = TokenLogProbability(token: token, logProbability: 0)
+        return add(token, options.topLogProbabilities.map { (certain, $0 > 0 ? [certain] : []) }, onToken)
     }
 
     /// Soft tokens, and the marks of media's ends, are never an answer: their rows of the tied head are copies of padding.
@@ -82,15 +133,22 @@ struct Answer {
     ///
     /// - Returns: Whether the answer goes on.
     mutating func add(_ token: Int32, onToken: (GeneratedToken) -> Bool) -> Bool {
-        result.tokens.append(token)
-        let text = stream.push(token)
-        result.text += text
         let probabilities = unadjusted.map { values -> (chosen: TokenLogProbability, top: [TokenLogProbability]) in
             var values = values
             return values.withUnsafeMutableBufferPointer {
                 Sampler.logProbabilities($0, chosen: token, top: options.topLogProbabilities ?? 0)
             }
         }
+        return add(token, probabilities, onToken)
+    }
+
+    private mutating func add(
+        _ token: Int32, _ probabilities: (chosen: TokenLogProbability, top: [TokenLogProbability])?, _ onToken: (GeneratedToken) -> Bool
+    ) -> Bool {
+        result.tokens.append(token)
+        _ = choice.matcher?.advance(token: token)
+        let text = stream.push(token)
+        result.text += text
         let goOn = onToken(
             GeneratedToken(
                 token: token, text: text, logProbability: probabilities?.chosen, topLogProbabilities: probabilities?.top ?? []))

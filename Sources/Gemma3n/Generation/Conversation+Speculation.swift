@@ -168,7 +168,7 @@ extension Conversation {
         var found: (tokens: [Int32], match: Int) = ([], 0)
         if speculator.options.method != .slice {
             found = PromptLookup.draft(after: tokens, token, count: limit)
-            found.tokens = Array(found.tokens.prefix { answer.goesOn(after: $0) })
+            found.tokens = answer.allowed(found.tokens)
         }
         guard let (source, count) = speculator.plan(found, limit: limit) else { return (nil, []) }
         guard source == .slice, let small = speculator.small else { return (source, Array(found.tokens.prefix(count))) }
@@ -181,12 +181,12 @@ extension Conversation {
             decoder.use(running)
             decoder.goBack(to: bookmark)
         }
-        var copy = answer.sampler
+        var copy = answer.choice
         var draft: [Int32] = []
         var passes = 0
         var next = token
         while draft.count < count {
-            try decoder.decode(next) { next = answer.guess($0, after: draft, &copy) }
+            try decoder.decode(next) { next = answer.guess($0, &copy) }
             passes += 1
             if !answer.goesOn(after: next) { break }
             draft.append(next)

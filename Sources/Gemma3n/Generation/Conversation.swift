@@ -134,28 +134,56 @@ public final class Conversation {
     /// - Parameters:
     ///   - hooks: What the host lends.
     ///   - onToken: Called for every token as it comes; false ends the answer (`.cancelled`).
-    /// - Throws: `invalidOption`; `emptyPrompt` if nothing was fed; `notANumber` if the weights give no logits.
+    /// - Throws: `invalidOption`; `emptyPrompt` if nothing was fed; `notANumber` if the weights give no logits; `deadEnd` if no token
+    ///   continues a constrained answer.
     public func generate(
         _ options: GenerationOptions, hooks: GenerationHooks = GenerationHooks(), onToken: (GeneratedToken) -> Bool = { _ in true }
     ) throws(GenerationError) -> GenerationResult {
         guard hasLogits else {
             throw GenerationError(.emptyPrompt, "There is nothing to answer yet; feed a prompt first.")
         }
-        var answer = try Answer(options, model, prompt: tokens, allow: hooks.allow)
+        var answer = try Answer(options, model, prompt: tokens, hooks.matcher)
         var speculator = try makeSpeculator(options.speculation, hooks.clock)
         defer { if speculator.isOn { controller = (speculator.key, speculator.controller) } }
         var reason: FinishReason?
-        while answer.remaining > 0, let token = try answer.choose(row(logitsRow)) {
+        while answer.remaining > 0 {
+            if answer.isWhole {
+                reason = .stop
+                break
+            }
+            let determined = answer.determined()
+            if !determined.isEmpty {
+                // All at once, and the logits of the last.
+                speculator.settle()
+                guard take(determined, &answer, onToken) else { break }
+                if decoder.position + pending.count > decoder.contextLength {
+                    reason = .contextFull
+                    break
+                }
+                try feed(EncodedPrompt(tokens: []))
+                continue
+            }
+            guard let token = try answer.choose(row(logitsRow)) else { break }
             pending = [token]
             guard answer.add(token, onToken: onToken) else { break }
             if decoder.position == decoder.contextLength {
                 reason = .contextFull
                 break
             }
-            try advance(token, answer, &speculator)
+            if !answer.isWhole { try advance(token, answer, &speculator) }
         }
         speculator.settle()
         return answer.finished(reason, speculator.isOn ? speculator.statistics : nil)
+    }
+
+    /// - Returns: Whether the answer goes on.
+    private func take(_ determined: [Int32], _ answer: inout Answer, _ onToken: (GeneratedToken) -> Bool) -> Bool {
+        pending = []
+        for token in determined {
+            pending.append(token)
+            guard answer.take(token, onToken: onToken) else { return false }
+        }
+        return true
     }
 
     // MARK: For speculation

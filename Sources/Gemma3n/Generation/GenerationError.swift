@@ -10,6 +10,8 @@ public struct GenerationError: Error, Sendable, Equatable {
         case missingModality = "missing_modality"
         case invalidMedia = "invalid_media"
         case notANumber = "not_a_number"
+        /// No token continues the text as its constraint wants it.
+        case deadEnd = "dead_end"
         case cancelled = "cancelled"
     }
 

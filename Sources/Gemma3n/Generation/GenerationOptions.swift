@@ -1,3 +1,5 @@
+public import Constraints
+
 /// How an answer is made: sampling, and when it ends.
 public struct GenerationOptions: Sendable, Equatable {
     public var sampling: SamplingOptions
@@ -19,21 +21,17 @@ public struct GenerationOptions: Sendable, Equatable {
     }
 }
 
-/// Sets the logits of tokens that may not come next to minus infinity.
-///
-/// It is told the tokens of the answer so far, guesses included: the same tokens must give the same result, whatever it was told before.
-public typealias TokenFilter = (_ logits: UnsafeMutableBufferPointer<Float>, _ answer: [Int32]) -> Void
-
 /// What a host lends to the making of an answer.
 public struct GenerationHooks {
     /// Seconds since some moment. With it speculation knows what passes cost and what it gains; without, it judges by the bytes of
     /// weights.
     public var clock: (() -> Double)?
-    /// Called before every choice of a token, and before every guess of one.
-    public var allow: TokenFilter?
+    /// What the answer is held to, at its beginning: only tokens that it allows are chosen, guessed, or have a log-probability. The answer
+    /// ends as soon as nothing may follow. Made for the model's tokenizer, with the tokens that end a turn.
+    public var matcher: ConstraintMatcher?
 
-    public init(clock: (() -> Double)? = nil, allow: TokenFilter? = nil) {
-        (self.clock, self.allow) = (clock, allow)
+    public init(clock: (() -> Double)? = nil, matcher: ConstraintMatcher? = nil) {
+        (self.clock, self.matcher) = (clock, matcher)
     }
 }
 
@@ -67,6 +65,8 @@ public struct GenerationResult: Sendable {
     public internal(set) var finishReason = FinishReason.stop
     /// The stop id that ended it, if one did.
     public internal(set) var stopToken: Int32?
+    /// Tokens that a constraint determined: taken together, without choosing.
+    public internal(set) var determinedTokens = 0
     /// Nil without speculation.
     public internal(set) var speculation: SpeculationStatistics?
 }

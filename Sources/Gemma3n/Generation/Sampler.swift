@@ -178,7 +178,7 @@ public struct Sampler: Sendable {
             TokenLogProbability(token: Int32(truncatingIfNeeded: token), logProbability: Float(Double(logits[token]) - normalizer))
         }
         var top: [Int] = []
-        for i in 0..<logits.count {
+        for i in 0..<logits.count where logits[i] > -.infinity {
             if top.count == count, let last = top.last, !(logits[i] > logits[last]) { continue }
             if count == 0 { break }
             let place = top.firstIndex { logits[i] > logits[$0] } ?? top.count

@@ -1,5 +1,7 @@
 internal import Checkpoint
+internal import Constraints
 public import Gemma3n
+internal import Synchronization
 package import Tensors
 
 /// A checkpoint opened on this machine, with the threads that compute. Open one and share it between sessions.
@@ -20,6 +22,17 @@ public final class Gemma3nLanguageModel: Sendable {
     /// What keeps the model and one session within the memory that was given; nil without a limit.
     public let memoryPlan: MemoryPlan?
     private let pool: ThreadPool
+    private let vocabulary = Mutex<TokenVocabulary?>(nil)
+
+    /// The tokens as constraints see them; made when the first answer of a shape is asked for.
+    var tokenVocabulary: TokenVocabulary {
+        vocabulary.withLock { vocabulary in
+            if let vocabulary { return vocabulary }
+            let made = TokenVocabulary(model.tokenizer, endTokens: model.generationConfiguration.eosTokenIDs)
+            vocabulary = made
+            return made
+        }
+    }
 
     public var threadCount: Int { pool.threadCount }
     package var parallelism: Parallelism { pool.parallelism }

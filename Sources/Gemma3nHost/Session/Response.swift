@@ -28,6 +28,8 @@ public struct ResponseStatistics: Sendable, Equatable {
     /// Those of them that stood in the cache already.
     public internal(set) var cachedTokens = 0
     public internal(set) var responseTokens = 0
+    /// Those of them that the answer's shape determined: they were not chosen.
+    public internal(set) var determinedTokens = 0
     /// Reading and decoding media files.
     public internal(set) var decodeMediaSeconds = 0.0
     /// Vision and audio encoders.

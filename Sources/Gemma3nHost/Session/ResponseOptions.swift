@@ -51,6 +51,8 @@ public struct ResponseOptions: Sendable, Equatable {
     public var stopTokens: [Int32] = []
     /// Log-probabilities of every token and of this many likeliest ones; nil for none.
     public var topLogProbabilities: Int?
+    /// What the answer is held to; nil for free text.
+    public var shape: AnswerShape?
     /// Whether tokens are guessed ahead: changes the time an answer takes, and nothing else.
     public var speculation = Speculation.off
 

@@ -1,4 +1,5 @@
 internal import Checkpoint
+internal import Constraints
 internal import Gemma3n
 internal import Tensors
 internal import Tokenization
@@ -15,6 +16,8 @@ final class SessionEngine {
     private var conversation: CachedConversation?
     /// Everything said and answered, up to the last token of the last answer; empty before the first.
     private var history = EncodedPrompt(tokens: [])
+    /// The constraint used last, with what it has learnt.
+    private var machine: (shape: AnswerShape, machine: ConstraintMachine)?
     /// Called with the whole token sequence before it is fed; for tests.
     var onFeed: ((_ whole: EncodedPrompt, _ new: Int) -> Void)?
     /// Called after every token, on the session's thread; for tests.
@@ -52,6 +55,7 @@ final class SessionEngine {
             Response(content: "", finishReason: .cancelled, tokens: [], logProbabilities: [], statistics: statistics)
         }
 
+        let matcher = try matcher(options.shape)
         guard let parts = try decode(prompt, request) else { return unanswered() }
         statistics.decodeMediaSeconds = seconds(since: start)
         do throws(GenerationError) {
@@ -88,7 +92,7 @@ final class SessionEngine {
             var probabilities: [TokenProbabilities] = []
             var count = 0
             var firstToken = clock.now
-            let result = try conversation.conversation.generate(resolved, hooks: GenerationHooks(clock: { seconds(since: start) })) { token in
+            let result = try conversation.conversation.generate(resolved, hooks: GenerationHooks(clock: { seconds(since: start) }, matcher: matcher)) { token in
                 count += 1
                 if count == 1 {
                     firstToken = clock.now
@@ -105,6 +109,7 @@ final class SessionEngine {
                 return !request.isStopped
             }
             statistics.responseTokens = result.tokens.count
+            statistics.determinedTokens = result.determinedTokens
             statistics.speculation = result.speculation
             if result.finishReason == .cancelled, result.text.isEmpty { return unanswered() }
             remember(whole, result)
@@ -114,6 +119,17 @@ final class SessionEngine {
         } catch {
             throw SessionError(error)
         }
+    }
+
+    /// The beginning of an answer of that shape.
+    ///
+    /// - Throws: `unsupportedGuide`.
+    private func matcher(_ shape: AnswerShape?) throws(SessionError) -> ConstraintMatcher? {
+        guard let shape else { return nil }
+        if let machine, machine.shape == shape { return ConstraintMatcher(machine.machine) }
+        let made = ConstraintMachine(try shape.compiled(), model.tokenVocabulary)
+        machine = (shape, made)
+        return ConstraintMatcher(made)
     }
 
     /// Feeds what is certain of the next prompt, so that its answer begins sooner. Does nothing if that is impossible.
