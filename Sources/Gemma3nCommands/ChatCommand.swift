@@ -16,6 +16,7 @@ struct ChatCommand: AsyncParsableCommand {
     @OptionGroup(title: "Media of the first prompt") var media: MediaArguments
     @OptionGroup(title: "Sampling") var sampling: SamplingArguments
     @OptionGroup(title: "Speculation") var speculation: SpeculationArguments
+    @OptionGroup(title: "Shape") var shape: ShapeOptions
     @OptionGroup(title: "Model") var model: ModelOptions
     @Flag(help: "Print what every answer cost to standard error.") var stats = false
 
@@ -23,6 +24,7 @@ struct ChatCommand: AsyncParsableCommand {
         let model = try await model.open(directory ?? self.model.directory)
         var options = sampling.options
         options.speculation = speculation.value
+        options.shape = try shape.shape()
         let chat = Chat(
             session: LanguageModelSession(model: model, instructions: system), options: options, media: media,
             attachments: try media.parts(), showsStatistics: stats)

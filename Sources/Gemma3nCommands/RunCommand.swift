@@ -22,6 +22,7 @@ struct RunCommand: AsyncParsableCommand {
     var system: String?
     @OptionGroup(title: "Sampling") var sampling: SamplingArguments
     @OptionGroup(title: "Speculation") var speculation: SpeculationArguments
+    @OptionGroup(title: "Shape") var shape: ShapeOptions
     @OptionGroup(title: "Model") var model: ModelOptions
     @Flag(help: "Print what the answer cost to standard error.") var stats = false
     @Flag(help: "Print the answer as JSON.") var json = false
@@ -42,6 +43,7 @@ struct RunCommand: AsyncParsableCommand {
         let session = LanguageModelSession(model: try await model.open(directory), instructions: system)
         var options = sampling.options
         options.speculation = speculation.value
+        options.shape = try shape.shape()
         let stream = session.streamResponse(to: prompt, options: options)
         Interrupts.shared.handle { stream.stop() }
         let response = try await AnswerPrinter.print(stream, quietly: json)
@@ -99,7 +101,7 @@ extension ResponseStatistics {
         func rate(_ value: Double) -> JSONValue { .number(JSONNumber((value * 100).rounded() / 100)) }
         return [
             "prompt_tokens": .number(JSONNumber(promptTokens)), "cached_tokens": .number(JSONNumber(cachedTokens)),
-            "response_tokens": .number(JSONNumber(responseTokens)), "decode_media_seconds": seconds(decodeMediaSeconds),
+            "response_tokens": .number(JSONNumber(responseTokens)), "determined_tokens": .number(JSONNumber(determinedTokens)), "decode_media_seconds": seconds(decodeMediaSeconds),
             "encode_seconds": seconds(encodeSeconds), "prefill_seconds": seconds(prefillSeconds),
             "time_to_first_token": seconds(timeToFirstToken), "generation_seconds": seconds(generationSeconds),
             "prefill_tokens_per_second": rate(prefillTokensPerSecond), "decode_tokens_per_second": rate(decodeTokensPerSecond),
