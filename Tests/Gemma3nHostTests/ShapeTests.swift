@@ -12,7 +12,7 @@ struct ShapeTests {
         """
 
     static func options(_ shape: AnswerShape, seed: UInt64 = 1, tokens: Int = 120) -> ResponseOptions {
-        var options = ResponseOptions(sampling: .random(top: 0, seed: seed), temperature: 1.5, maximumResponseTokens: tokens)
+        var options = ResponseOptions(sampling: .random(probabilityThreshold: 1, seed: seed), temperature: 1.5, maximumResponseTokens: tokens)
         options.topK = 0
         options.topP = 1
         options.shape = shape
@@ -100,15 +100,50 @@ struct ShapeTests {
         let session = LanguageModelSession(model: try tinyModel())
         var options = ResponseOptions(sampling: .random(top: 40, seed: 3), maximumResponseTokens: 400)
         options.topK = 40
-        var count = 0
         let schema = GenerationSchema(json: try JSONValue.parse(Self.schema, file: "schema"))
         let whole = try await session.respond(to: "x", schema: schema, options: options)
         #expect(Self.fits(whole.content.json))
-        for try await snapshot in session.streamResponse(to: "again", generating: GuidedTests.Pet.self, options: options) {
-            count += 1
-            if let response = snapshot.response { #expect(response.finishReason == .stop || response.finishReason == .length) }
+        var colours: [String] = []
+        var last: TypedResponseStream<Mark>.Snapshot?
+        for try await snapshot in session.streamResponse(to: "again", generating: Mark.self, options: options) {
+            if let colour = snapshot.content.colour { colours.append(colour) }
+            last = snapshot
         }
-        #expect(count > 0)
+        #expect(colours.allSatisfy { "red".hasPrefix($0) || "green".hasPrefix($0) } && !colours.isEmpty)
+        let response = try #require(last?.response)
+        let mark = try await session.respond(to: "once more", generating: Mark.self, options: options)
+        #expect(mark.content.list.count <= 3 && mark.response.finishReason == .stop && response.finishReason == .stop)
+    }
+
+    struct Mark: Generable {
+        let colour: String
+        let list: [Bool]
+
+        static var generationSchema: GenerationSchema {
+            GenerationSchema(
+                type: Mark.self,
+                properties: [
+                    .init(name: "colour", type: String.self, guides: [.anyOf(["red", "green"])]),
+                    .init(name: "list", type: [Bool].self, guides: [.maximumCount(3)]),
+                ])
+        }
+
+        init(_ content: GeneratedContent) throws {
+            colour = try content.value(forProperty: "colour")
+            list = try content.value(forProperty: "list")
+        }
+
+        var generatedContent: GeneratedContent { GeneratedContent(properties: ["colour": colour, "list": list]) }
+
+        struct PartiallyGenerated: ConvertibleFromGeneratedContent {
+            let colour: String?
+            let list: [Bool]?
+
+            init(_ content: GeneratedContent) throws {
+                colour = try content.partialValue(forProperty: "colour")
+                list = try content.partialValue(forProperty: "list")
+            }
+        }
     }
 }
 
