@@ -1,6 +1,6 @@
 """Writes everything under Tests/Fixtures that comes from the reference implementation.
 
-    python Oracle/make_fixtures.py [PART...]     parts: checkpoints tokenizer activations resize mel vision; all without one
+    python Oracle/make_fixtures.py [PART...]     parts: checkpoints tokenizer activations resize mel vision quantised slices; all without one
 """
 
 import sys
@@ -67,8 +67,14 @@ def make_quantised():
     quantised_blocks.record(FIXTURES / "quantised")
 
 
+def make_slices():
+    import slices
+
+    slices.record(FIXTURES / "slices")
+
+
 PARTS = {"checkpoints": make_checkpoints, "tokenizer": make_tokenizer, "activations": make_activations, "resize": make_resize, "mel": make_mel,
-         "vision": make_vision, "quantised": make_quantised}
+         "vision": make_vision, "quantised": make_quantised, "slices": make_slices}
 
 if __name__ == "__main__":
     for part in sys.argv[1:] or PARTS:

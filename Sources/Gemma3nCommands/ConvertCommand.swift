@@ -138,7 +138,7 @@ struct ConvertCommand: AsyncParsableCommand {
 }
 
 /// Set by Ctrl-C, looked at between blocks.
-private final class Stop: Sendable {
+final class Stop: Sendable {
     private let value = Atomic<Bool>(false)
     var isSet: Bool { value.load(ordering: .relaxed) }
     func set() { value.store(true, ordering: .relaxed) }

@@ -143,6 +143,9 @@ import Checkpoint
         #expect(json.serialized() == #"{"a":[1,2.5,true,null,"q\"\\\n\u0001é🙂/"],"b":{},"c":[]}"#)
         #expect(try JSONValue.parse(json.serialized(), file: "t.json") == json)
         #expect(try JSONValue.parse(json.serialized(indent: 2), file: "t.json") == json)
+        let fractions = try JSONValue.parse("[30.0, 30, 1e3, 0.5, 1e-06, -0.0]", file: "t.json")
+        #expect(fractions.serialized() == "[30,30,1000,0.5,1e-06,-0.0]" && fractions[0] == fractions[1])
+        #expect(fractions.serialized(keepsFractions: true) == "[30.0,30,1000.0,0.5,1e-06,-0.0]")
         #expect((["a": [1, []]] as JSONValue).serialized(indent: 2) == "{\n  \"a\": [\n    1,\n    []\n  ]\n}")
     }
 

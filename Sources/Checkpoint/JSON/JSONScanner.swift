@@ -318,7 +318,7 @@ package struct JSONScanner {
         }
         let double = parseDecimal(literal)
         guard double.isFinite else { throw error("the number is too large.", at: start) }
-        return JSONNumber(double)
+        return isInteger ? JSONNumber(double) : JSONNumber(fraction: double)
     }
 
     @inline(__always)

@@ -74,17 +74,29 @@ public enum JSONValue: Sendable, Equatable {
 public struct JSONNumber: Sendable, Equatable {
     public let double: Double
     public let int: Int?
+    /// Whether it was written with a decimal point or an exponent.
+    let isFraction: Bool
 
     public init(_ value: Int) {
         double = Double(value)
         int = value
+        isFraction = false
     }
 
-    public init(_ value: Double) {
+    public init(_ value: Double) { self.init(value, isFraction: false) }
+
+    /// One that counts as written with a decimal point.
+    package init(fraction value: Double) { self.init(value, isFraction: true) }
+
+    private init(_ value: Double, isFraction: Bool) {
         double = value
         // From 2^53 on, a literal with a fraction or exponent may have been rounded.
         int = value.magnitude <= 0x1p53 && value == value.rounded(.towardZero) ? Int(value) : nil
+        self.isFraction = isFraction
     }
+
+    /// However they were written.
+    public static func == (a: JSONNumber, b: JSONNumber) -> Bool { a.double == b.double && a.int == b.int }
 }
 
 /// Members in their written order. Of members with one key, the last value counts, in the place of the first.

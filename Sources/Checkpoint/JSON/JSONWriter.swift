@@ -3,8 +3,11 @@ extension JSONValue {
     ///
     /// Characters outside ASCII stay as they are; control characters are escaped. Numbers that JSON cannot express (infinite,
     /// not a number) become `null`.
-    public func serialized(indent: Int? = nil) -> String {
-        var writer = JSONWriter(indent: indent)
+    ///
+    /// - Parameter keepsFractions: Whether whole numbers that were read with a decimal point or an exponent get a decimal point again: some
+    ///   readers tell `30.0` from `30`.
+    public func serialized(indent: Int? = nil, keepsFractions: Bool = false) -> String {
+        var writer = JSONWriter(indent: indent, keepsFractions: keepsFractions)
         writer.write(self, level: 0)
         return String(decoding: writer.bytes, as: UTF8.self)
     }
@@ -14,8 +17,12 @@ extension JSONValue {
 struct JSONWriter {
     var bytes: [UInt8] = []
     let indent: Int?
+    let keepsFractions: Bool
 
-    init(indent: Int? = nil) { self.indent = indent }
+    init(indent: Int? = nil, keepsFractions: Bool = false) {
+        self.indent = indent
+        self.keepsFractions = keepsFractions
+    }
 
     mutating func write(_ value: JSONValue, level: Int) {
         switch value {
@@ -23,7 +30,7 @@ struct JSONWriter {
         case .bool(let value): write(raw: value ? "true" : "false")
         case .number(let number):
             if let int = number.int, !(int == 0 && number.double.sign == .minus) {
-                write(raw: "\(int)")
+                write(raw: keepsFractions && number.isFraction ? "\(int).0" : "\(int)")
             } else {
                 write(raw: number.double.isFinite ? "\(number.double)" : "null")
             }

@@ -11,11 +11,7 @@ extension GGUFMetadata {
         set("\(arch).block_count", uint32: c.numHiddenLayers)
         set("\(arch).context_length", uint32: c.maxPositionEmbeddings)
         set("\(arch).embedding_length", uint32: c.hiddenSize)
-        if let width = c.intermediateSize.first, c.intermediateSize.allSatisfy({ $0 == width }) {
-            set("\(arch).feed_forward_length", uint32: width)
-        } else {
-            set("\(arch).feed_forward_length", int32s: c.intermediateSize.map { Int32(truncatingIfNeeded: $0) })
-        }
+        set(feedForwardLengths: c.intermediateSize)
         set("\(arch).attention.head_count", uint32: c.numAttentionHeads)
         set("\(arch).attention.head_count_kv", uint32: c.numKeyValueHeads)
         set("\(arch).attention.layer_norm_rms_epsilon", float32: c.rmsNormEps)
@@ -34,6 +30,16 @@ extension GGUFMetadata {
         set("\(arch).attention.sliding_window_pattern", bools: c.layerTypes.map { $0 == .sliding })
         set("\(arch).vocab_size", uint32: c.vocabSize)
         set("\(arch).vocab_size_per_layer_input", uint32: min(c.vocabSize, c.vocabSizePerLayerInput))
+    }
+
+    /// Sets the widths of the layers: one number if they are equal.
+    package mutating func set(feedForwardLengths widths: [Int]) {
+        let key = "gemma3n.feed_forward_length"
+        if let width = widths.first, widths.allSatisfy({ $0 == width }) {
+            set(key, uint32: width)
+        } else {
+            set(key, int32s: widths.map { Int32(truncatingIfNeeded: $0) })
+        }
     }
 
     /// Sets what describes the encoders of a projector file (`general.architecture` `clip`).

@@ -124,7 +124,8 @@ public enum ModelSize: Sendable, Hashable {
 }
 
 extension ModelSlice {
-    /// Reads `{"widths": [16384, 8192, …], "skip_layers": [20, 21]}`: a width for every layer of the whole model, or one number for all.
+    /// Reads `{"widths": [16384, 8192, …], "skip_layers": [20, 21]}`: a width for every layer of the whole model, for every layer that is
+    /// not left out, or one number for all.
     ///
     /// - Throws: `malformed`, and what `validate` throws.
     public init(json: JSONValue, of c: TextConfiguration) throws(SliceError) {
@@ -172,9 +173,12 @@ extension ModelSlice {
         try validate(c)
     }
 
-    /// The slice as such an object.
+    /// The slice as such an object: a width for every layer that runs.
     public var json: JSONValue {
-        ["widths": .array(widths.map { .number(JSONNumber($0)) }), "skip_layers": .array(leftOut.map { .number(JSONNumber($0)) })]
+        [
+            "widths": .array(layers.map { .number(JSONNumber(widths[$0])) }),
+            "skip_layers": .array(leftOut.map { .number(JSONNumber($0)) }),
+        ]
     }
 
     /// Its published name, `whole` or `half`; else its effective parameters: "E2.7B".

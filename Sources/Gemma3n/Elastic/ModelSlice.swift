@@ -98,9 +98,13 @@ extension TextConfiguration {
         return c
     }
 
-    /// Parameters without the two embedding tables: the "4B" of E4B. Shapes alone decide, as they do for the published figures.
+    /// Parameters without the two embedding tables: the "4B" of E4B. Shapes alone decide, as they do for the published figures. The largest
+    /// `Int` for a configuration of more parameters than that, which no weights can have.
     public var effectiveParameterCount: Int {
         let (d, p, n, a, r) = (hiddenSize, hiddenSizePerLayerInput, headDim, altupNumInputs, laurelRank)
+        let largest = Double(max(numAttentionHeads, numKeyValueHeads)) * Double(n) + Double(intermediateSize.max() ?? 0) + Double(r + p + d)
+        // Of such products the sums below have fewer than 64 a layer.
+        if largest * Double(d) * Double(numHiddenLayers) * 64 > Double(Int.max) { return Int.max }
         // Norms of the layer, of LAuReL and of AltUp's router; q_norm and k_norm; coefficients and output scale of AltUp.
         let vectors = 7 * d + 2 * n + a * a + a * a * a + a * d + d
         let attention = 2 * d * numAttentionHeads * n + 2 * d * numKeyValueHeads * n

@@ -25,7 +25,7 @@ public struct ModelConverter {
     private let pool: ThreadPool
 
     /// Alignment of tensors in packed files: a cache line.
-    private static let packedAlignment = 64
+    static let packedAlignment = 64
     /// Changes with the order of bytes in packed matrices.
     static let layoutVersion = 1
 

@@ -32,15 +32,7 @@ public struct AtomicFile: ~Copyable {
     /// - Throws: `notFound` (no such directory), `permissionDenied`, `diskFull`, `inputOutput`, and what `check(path:)` throws.
     public init(path: String) throws(FileError) {
         try AtomicFile.check(path: path)
-        let directory: String
-        let name: String
-        if let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) {
-            directory = String(path[...slash])
-            name = String(path[path.utf8.index(after: slash)...])
-        } else {
-            directory = ""
-            name = path
-        }
+        let (directory, name) = splitPath(path)
         let number = AtomicFile.counter.wrappingAdd(1, ordering: .relaxed).newValue
         // Names have a limit of 255 bytes; the target's own may already use it.
         let temporary = "\(directory).\(name.prefix(50)).\(getpid())-\(number).tmp"

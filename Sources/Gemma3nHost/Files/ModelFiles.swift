@@ -222,6 +222,15 @@ public struct ModelFiles: Sendable {
         }
     }
 
+    /// Where file `name` lies; nil for bytes in memory.
+    func path(_ name: String) -> String? {
+        switch place {
+        case .directory(let directory): Self.join(directory, name)
+        case .files(let paths): paths[name]
+        case .memory: nil
+        }
+    }
+
     /// How messages name a file of the checkpoint.
     func shownName(_ file: String) -> String {
         if file.isEmpty { return name }
