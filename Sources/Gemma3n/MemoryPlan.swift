@@ -16,6 +16,8 @@ public struct MemoryPlan: Sendable, Equatable {
     public let tableBudget: Int
     /// Whether the encoders' weights are given up after each use.
     public let releasesEncoders: Bool
+    /// Most bytes of encoded media kept for feeding them again.
+    public let softTokenBudget: Int
     /// What takes memory, in bytes, the largest first.
     public let parts: [Part]
 
@@ -45,7 +47,10 @@ package struct MemoryNeeds {
     /// - Parameters:
     ///   - encoders: As in `Gemma3nModel.init`.
     ///   - held: Memory of the process with `source` open; nil where the system does not tell.
-    package init(_ source: ModelSource, modalities: Modalities, encoders: EncoderPrecision? = nil, threads: Int, held: Int?) {
+    ///   - slice: The part of the model that will run; nil for all of it.
+    package init(
+        _ source: ModelSource, modalities: Modalities, encoders: EncoderPrecision? = nil, threads: Int, held: Int?, slice: ModelSlice? = nil
+    ) {
         let c = source.configuration
         text = c.text
         self.threads = threads
@@ -71,7 +76,8 @@ package struct MemoryNeeds {
                     || (name == "lm_head.weight" && !c.text.tieWordEmbeddings)
             {
                 // Groups are brought into blocks of their format.
-                language += tensor.layout == .groups ? tensor.format.byteCount(of: tensor.elementCount) : tensor.byteCount
+                let whole = tensor.layout == .groups ? tensor.format.byteCount(of: tensor.elementCount) : tensor.byteCount
+                language += slice.map { Self.bytes(tensor, whole, parts, of: $0, c.text) } ?? whole
             }
         }
         (textWeights, visionWeights, audioWeights) = (language, vision, audio)
@@ -79,6 +85,33 @@ package struct MemoryNeeds {
         self.isQuantized = isQuantized
         // Without a word from the system: a program of this kind, and a vocabulary of the released size.
         self.held = held ?? (48 << 20) + 128 * c.text.vocabSize
+    }
+
+    /// Bytes of a text tensor that come into memory when a slice runs. What is copied into the kernels' order is copied whole.
+    ///
+    /// - Parameter whole: Bytes of all of it.
+    private static func bytes(_ tensor: StoredTensor, _ whole: Int, _ parts: [Substring], of slice: ModelSlice, _ c: TextConfiguration) -> Int {
+        if parts.contains("per_layer_model_projection") {
+            return isUsedInPlace(tensor) ? whole / max(1, slice.widths.count) * slice.layers.count : whole
+        }
+        guard let at = parts.firstIndex(of: "layers"), at + 1 < parts.count, let layer = Int(parts[at + 1]), slice.widths.indices.contains(layer) else {
+            return whole
+        }
+        let (width, full) = (slice.widths[layer], max(1, c.intermediateSize[layer]))
+        let staysInRows = parts.contains("up_proj") && tensor.layout == .rows && c.activationSparsityPattern[layer] > 0
+        guard isUsedInPlace(tensor) || (staysInRows && tensor.region.isFileMapping) else { return whole }
+        if width == 0 { return 0 }
+        if parts.contains("gate_proj") || parts.contains("up_proj") { return whole / full * width }
+        guard parts.contains("down_proj") else { return whole }
+        if tensor.layout == .units { return whole / full * width }
+        // The system maps whole windows: what a cut leaves of a row, or of 16 interleaved ones, brings its neighbours with it.
+        let rows = max(1, (tensor.shape.first ?? 1) / (tensor.layout == .panels ? 16 : 1))
+        let stride = whole / rows
+        return rows * min(stride, stride / full * width + 2 * ResidentRows.window)
+    }
+
+    private static func isUsedInPlace(_ tensor: StoredTensor) -> Bool {
+        tensor.region.isFileMapping && tensor.layout != .groups && (!tensor.format.isQuantized || tensor.layout != .rows)
     }
 
     var defaultKVFormat: KVFormat { isQuantized ? .f16 : .f32 }
@@ -116,7 +149,7 @@ package struct MemoryNeeds {
         return max(maps, audioWeights > 0 ? 96 << 20 : 0)
     }
 
-    private func plan(_ contextLength: Int, chunk: Int, _ format: KVFormat, table: Int, releases: Bool) -> MemoryPlan {
+    private func plan(_ contextLength: Int, chunk: Int, _ format: KVFormat, table: Int, releases: Bool, media: Int) -> MemoryPlan {
         let keyValues = keyValueBytes(contextLength, chunk, format)
         let encoders = releases ? max(visionWeights, audioWeights) : visionWeights + audioWeights
         var parts: [MemoryPlan.Part] = [
@@ -124,16 +157,20 @@ package struct MemoryNeeds {
             .init(name: "working memory", byteCount: activationBytes(chunk)), .init(name: "rows of the per-layer table", byteCount: table),
             .init(name: "program and tokenizer", byteCount: held),
         ]
-        if encoders > 0 { parts.append(.init(name: "encoders", byteCount: encoders + encoderScratch)) }
+        if encoders > 0 {
+            parts.append(.init(name: "encoders", byteCount: encoders + encoderScratch))
+            parts.append(.init(name: "encoded pictures and sounds", byteCount: media))
+        }
         parts.sort { $0.byteCount > $1.byteCount }
         return MemoryPlan(
             contextLength: contextLength, chunk: min(chunk, contextLength), keyValues: format, tableBudget: table, releasesEncoders: releases,
-            parts: parts)
+            softTokenBudget: encoders > 0 ? media : 0, parts: parts)
     }
 
     /// Settings from the fastest to the smallest.
-    private static let steps: [(chunk: Int, table: Int, releases: Bool)] = [
-        (128, 64 << 20, false), (128, 32 << 20, true), (64, 16 << 20, true), (32, 8 << 20, true), (16, 4 << 20, true),
+    private static let steps: [(chunk: Int, table: Int, releases: Bool, media: Int)] = [
+        (128, 64 << 20, false, 64 << 20), (128, 32 << 20, true, 16 << 20), (64, 16 << 20, true, 8 << 20), (32, 8 << 20, true, 4 << 20),
+        (16, 4 << 20, true, 0),
     ]
 
     /// The fastest plan within `limit` bytes, else the smallest one there is.
@@ -152,7 +189,7 @@ package struct MemoryNeeds {
             for context in contexts {
                 for format in formats {
                     for step in Self.steps {
-                        let plan = plan(context, chunk: step.chunk, format, table: step.table, releases: step.releases)
+                        let plan = plan(context, chunk: step.chunk, format, table: step.table, releases: step.releases, media: step.media)
                         if plan.byteCount <= limit { return plan }
                         if plan.byteCount < smallest?.byteCount ?? .max { smallest = plan }
                     }
@@ -161,14 +198,17 @@ package struct MemoryNeeds {
             // 8 bits only when all else failed.
             if pass == 0, keyValues == nil { formats = [.q8_0] } else { break }
         }
-        return smallest ?? plan(contexts[0], chunk: 16, .q8_0, table: 4 << 20, releases: true)
+        return smallest ?? plan(contexts[0], chunk: 16, .q8_0, table: 4 << 20, releases: true, media: 0)
     }
 
     /// Why nothing fits in `limit` bytes, and what the smallest changes are that would.
     ///
-    /// - Parameter granted: Where the limit comes from: "were given", "the control group allows".
+    /// - Parameters:
+    ///   - granted: Where the limit comes from: "were given", "the control group allows".
+    ///   - smaller: A part of the model that could run instead.
     package func refusal(
-        _ smallest: MemoryPlan, limit: Int, granted: String, contextLength: Int?, keyValues: KVFormat?, modalities: Modalities, name: String
+        _ smallest: MemoryPlan, limit: Int, granted: String, contextLength: Int?, keyValues: KVFormat?, modalities: Modalities, name: String,
+        smaller: (name: String, needs: MemoryNeeds)? = nil
     ) -> String {
         let parts = smallest.parts.prefix(3).map { "\($0.name) \(gigabytes($0.byteCount))" }.joined(separator: ", ")
         // To the next hundredth, so that what is said is enough.
@@ -190,8 +230,21 @@ package struct MemoryNeeds {
             let encoders = smallest.parts.first { $0.name == "encoders" }?.byteCount ?? 0
             if smallest.byteCount - encoders <= limit { ways.append("--modalities text") }
         }
+        if let smaller, smaller.needs.plan(limit: limit, contextLength: contextLength, longest: smallest.contextLength, keyValues: keyValues).byteCount <= limit {
+            ways.append("--size \(smaller.name)")
+        }
         return
             "\(name) needs \(gigabytes(smallest.byteCount)) for a context of \(smallest.contextLength) tokens (\(parts), …), but \(granted) \(gigabytes(limit, roundingUp: false)). Give \(ways.joined(separator: " or "))."
+    }
+}
+
+extension ModelSource {
+    /// `TextModel.widthGrain`, before the weights are read.
+    package var widthGrain: Int {
+        weights.tensors.values.reduce(1) { grain, tensor in
+            let parts = tensor.name.split(separator: ".")
+            return parts.contains("layers") && parts.contains("mlp") && parts.contains("down_proj") ? max(grain, tensor.format.blockLength) : grain
+        }
     }
 }
 

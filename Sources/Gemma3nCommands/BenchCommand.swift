@@ -8,7 +8,7 @@ internal import Synchronization
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measures a model's speed and memory beside the machine's limits.",
-        usage: "gemma3n bench [MODEL] [-p 128,512,2048] [-n 64] [-t 1,2] [--image] [--audio] [--json]",
+        usage: "gemma3n bench [MODEL] [-p 128,512,2048] [-n 64] [-t 1,2] [--size E2B,E4B] [--image] [--audio] [--json]",
         discussion: """
             Opens the model, answers once, then measures every part some times and shows the median. The limits (memory read, multiply-adds) \
             are measured right before and after each part. Needs a quiet machine: the limits are the best of short rounds, the parts run for seconds.
@@ -29,6 +29,7 @@ struct BenchCommand: AsyncParsableCommand {
     @Flag(help: "Measure a picture, too.") var image = false
     @Flag(help: "Measure half a minute of sound, too.") var audio = false
     @OptionGroup(title: "Model") var model: ModelOptions
+    @OptionGroup(title: "Size") var size: SliceOptions
     @Flag(help: "Print JSON.") var json = false
 
     func validate() throws {
@@ -69,7 +70,7 @@ struct BenchCommand: AsyncParsableCommand {
         // Opening, and the first token a user would see.
         progress("opening …")
         let start = clock.now
-        let opened = try await model.open(directory ?? model.directory, modalities: modalities, threads: most)
+        let opened = try await model.open(directory ?? model.directory, modalities: modalities, threads: most, size: size.atOpening)
         let openSeconds = start.duration(to: clock.now) / .seconds(1)
         let text = opened.model.configuration.text
         let longest = max(prompts.values.max() ?? 0, tokens, Self.firstPrompt)
@@ -77,35 +78,43 @@ struct BenchCommand: AsyncParsableCommand {
         if longest > context {
             throw CommandError("the longest prompt or answer is \(longest) tokens, but the context holds \(context). Pass --context \(longest).")
         }
+        let whole = opened.model.text
+        let asked = try size.slices(of: whole.configuration, grain: whole.widthGrain)
+        let slices = asked.isEmpty ? [opened.slice] : asked
         let measurement = ModelMeasurement(opened, contextLength: context, repetitions: repetitions, isStopped: isStopped)
         measurement.use(threads: most)
+        if let first = slices.first { try measurement.use(first) }
         try measurement.firstToken(after: Self.firstPrompt)
         let fromOpen = start.duration(to: clock.now) / .seconds(1)
         let fromStart = ProcessFigures.age
-        let work = TextWork(opened.model.text)
         row("model", opened.files.name)
         row("open", "\(fixed(openSeconds, 2)) s")
         row("first token", "\(fixed(fromOpen, 2)) s after opening began\(fromStart.map { ", \(fixed($0, 2)) s after the process did" } ?? ""), \(Self.firstPrompt) tokens of prompt")
-        row("weights read", "\(fixed(work.bytesPerToken / 1e9, 3)) GB for each decoded token")
 
         var runs: [JSONValue] = []
-        for threads in counts {
-            measurement.use(threads: threads)
-            for count in prompts.values where count > 0 {
-                progress("prefill \(count), \(threads) threads …")
-                let part = try measurement.prefill(count)
-                let share = part.limits.ideal(work.prefill(count)).map { $0 / part.median }
-                let speed = Double(count) / part.median
-                row("prefill \(count), \(threads) t", "\(fixed(speed, 1)) tokens/s\(shown(share, "arithmetic"))\(shown(part.limits))")
-                runs.append(part.json("prefill", threads, ["tokens": .number(JSONNumber(count)), "tokens_per_second": figure(speed), "best_tokens_per_second": figure(Double(count) / part.best)], share))
+        var sizes: [JSONValue] = []
+        for slice in slices {
+            try measurement.use(slice)
+            let part = try whole.sliced(slice)
+            let work = TextWork(part)
+            let name = slice.name(in: whole.configuration)
+            if slices.count > 1 || slice != whole.slice {
+                row("size \(name)", "\(fixed(Double(part.configuration.effectiveParameterCount) / 1e6, 2)) million effective parameters")
             }
-            if tokens > 0 {
-                progress("decode \(tokens), \(threads) threads …")
-                let part = try measurement.decode(tokens)
-                let ideal = work.bytesPerToken / part.limits.readBytesPerSecond
-                row("decode \(tokens), \(threads) t", "\(fixed(1 / part.median, 2)) tokens/s, best \(fixed(1 / part.best, 2))\(shown(ideal / part.median, "memory"))\(shown(part.limits))")
-                runs.append(part.json("decode", threads, ["tokens": .number(JSONNumber(tokens)), "tokens_per_second": figure(1 / part.median), "best_tokens_per_second": figure(1 / part.best), "mean_tokens_per_second": figure(part.rate)], ideal / part.median))
+            row("weights read", "\(fixed(work.bytesPerToken / 1e6, 2)) MB for each decoded token, by arithmetic")
+            runs += try self.runs(measurement, work, counts, slices.count > 1 ? name : nil)
+            var members: [JSONObject.Member] = [
+                .init(key: "name", value: .string(name)),
+                .init(key: "effective_parameters", value: .number(JSONNumber(part.configuration.effectiveParameterCount))),
+                .init(key: "bytes_per_token", value: figure(work.bytesPerToken)),
+                .init(key: "counted_bytes_per_token", value: tokens > 0 ? figure(measurement.bytesPerDecodedToken) : .null),
+            ]
+            if let other = slices.first(where: { $0 != slice }) {
+                let seconds = try measurement.switching(to: other)
+                row("switch", "\(fixed(seconds * 1e6, 1)) µs")
+                members.append(.init(key: "switch_seconds", value: .number(JSONNumber(seconds))))
             }
+            sizes.append(.object(JSONObject(members)))
         }
         if let batches {
             for threads in counts {
@@ -152,9 +161,40 @@ struct BenchCommand: AsyncParsableCommand {
                 "prompt_tokens": .number(JSONNumber(Self.firstPrompt)), "seconds_from_open": figure(fromOpen),
                 "seconds_from_start": fromStart.map(figure) ?? .null,
             ],
-            "bytes_per_token": figure(work.bytesPerToken), "peak_text_bytes": .number(JSONNumber(textPeak)),
+            "bytes_per_token": sizes.first?["bytes_per_token"] ?? .null, "sizes": .array(sizes), "peak_text_bytes": .number(JSONNumber(textPeak)),
             "peak_bytes": .number(JSONNumber(measurement.peakBytes)), "peak_is_exact": .bool(measurement.isPeakExact), "runs": .array(runs),
         ]
+    }
+
+    /// Prefill and decode of one size.
+    private func runs(_ measurement: ModelMeasurement, _ work: TextWork, _ counts: [Int], _ size: String?) throws -> [JSONValue] {
+        var runs: [JSONValue] = []
+        func members(_ members: [String: JSONValue]) -> [String: JSONValue] {
+            var members = members
+            if let size { members["size"] = .string(size) }
+            return members
+        }
+        for threads in counts {
+            measurement.use(threads: threads)
+            for count in prompts.values where count > 0 {
+                progress("prefill \(count), \(threads) threads …")
+                let part = try measurement.prefill(count)
+                let share = part.limits.ideal(work.prefill(count)).map { $0 / part.median }
+                let speed = Double(count) / part.median
+                row("prefill \(count), \(threads) t", "\(fixed(speed, 1)) tokens/s\(shown(share, "arithmetic"))\(shown(part.limits))")
+                runs.append(part.json("prefill", threads, members(["tokens": .number(JSONNumber(count)), "tokens_per_second": figure(speed), "best_tokens_per_second": figure(Double(count) / part.best)]), share))
+            }
+            if tokens > 0 {
+                progress("decode \(tokens), \(threads) threads …")
+                let part = try measurement.decode(tokens)
+                let read = measurement.bytesPerDecodedToken
+                let ideal = read / part.limits.readBytesPerSecond
+                row("decode \(tokens), \(threads) t", "\(fixed(1 / part.median, 2)) tokens/s, best \(fixed(1 / part.best, 2))\(shown(ideal / part.median, "memory"))\(shown(part.limits))")
+                row("weights read, counted", "\(fixed(read / 1e6, 2)) MB for each decoded token")
+                runs.append(part.json("decode", threads, members(["tokens": .number(JSONNumber(tokens)), "tokens_per_second": figure(1 / part.median), "best_tokens_per_second": figure(1 / part.best), "mean_tokens_per_second": figure(part.rate), "counted_bytes_per_token": figure(read)]), ideal / part.median))
+            }
+        }
+        return runs
     }
 
     /// Tokens of the prompt before the first token that is timed.

@@ -18,15 +18,24 @@ struct ChatCommand: AsyncParsableCommand {
     @OptionGroup(title: "Speculation") var speculation: SpeculationArguments
     @OptionGroup(title: "Shape") var shape: ShapeOptions
     @OptionGroup(title: "Model") var model: ModelOptions
+    @OptionGroup(title: "Size") var size: SliceOptions
+    @OptionGroup(title: "Size") var wishes: SizeWishOptions
+    @Option(help: ArgumentHelp("After a change of size: recompute what was said before, exact, or keep it, fast.", valueName: "how"))
+    var switching = SwitchingName(.recompute)
     @Flag(help: "Print what every answer cost to standard error.") var stats = false
 
     func run() async throws {
-        let model = try await model.open(directory ?? self.model.directory)
+        // Without a limit of memory any size may follow.
+        let model = try await model.open(directory ?? self.model.directory, size: self.model.memory == nil ? nil : size.atOpening)
+        let session = LanguageModelSession(model: model, instructions: system)
+        session.switching = switching.value
+        session.sizeWishes = wishes.wishes
+        if let choice = try size.choice(model) { session.size = choice }
         var options = sampling.options
         options.speculation = speculation.value
         options.shape = try shape.shape()
         let chat = Chat(
-            session: LanguageModelSession(model: model, instructions: system), options: options, media: media,
+            session: session, options: options, media: media,
             attachments: try media.parts(), showsStatistics: stats)
         try await chat.run()
     }
@@ -41,6 +50,8 @@ final class Chat {
     private var attachments: [Prompt.Part]
     private var showsStatistics: Bool
     private let reader = LineReader()
+    /// The size chosen, as the prompt shows it; empty until one is.
+    private var sizeName = ""
 
     init(session: LanguageModelSession, options: ResponseOptions, media: MediaArguments, attachments: [Prompt.Part], showsStatistics: Bool) {
         self.session = session
@@ -48,6 +59,14 @@ final class Chat {
         self.media = media
         self.attachments = attachments
         self.showsStatistics = showsStatistics
+        sizeName = Self.name(session.size, session.model)
+    }
+
+    /// Nothing for the whole model.
+    private static func name(_ size: SizeChoice, _ model: Gemma3nLanguageModel) -> String {
+        guard case .fixed(let size) = size else { return "auto " }
+        guard let slice = try? model.slice(size), slice != model.model.text.whole.slice else { return "" }
+        return slice.name(in: model.model.text.configuration) + " "
     }
 
     func run() async throws {
@@ -55,7 +74,7 @@ final class Chat {
             Output.writeError("\(session.model.files.name), \(session.contextLength) tokens of context. /help lists the commands.\n")
         }
         session.prewarm()
-        while let line = reader.read(prompt: attachments.isEmpty ? "> " : "[\(attachments.count)] > ") {
+        while let line = reader.read(prompt: sizeName + (attachments.isEmpty ? "> " : "[\(attachments.count)] > ")) {
             let line = String(line.drop { $0.isWhitespace })
             if line.hasPrefix("/") {
                 if !command(line) { return }
@@ -108,8 +127,21 @@ final class Chat {
                 guard !argument.isEmpty else { throw CommandError("/load needs the name of a file.") }
                 let json = try JSONValue.parse(try readFile(argument), file: argument)
                 let transcript = try Transcript(messages: try MessageInput.parse(json, file: argument))
-                session = LanguageModelSession(model: session.model, transcript: transcript, contextLength: session.contextLength)
+                let last = session
+                session = LanguageModelSession(model: last.model, transcript: transcript, contextLength: last.contextLength)
+                session.size = last.size
+                session.switching = last.switching
+                session.sizeWishes = last.sizeWishes
                 attachments = []
+            case "/size":
+                if argument.isEmpty {
+                    for candidate in session.model.sizes { Output.line("\(candidate.name), \(fixed(Double(candidate.bytesPerToken) / 1e6, 1)) MB a token") }
+                } else if argument == "auto" {
+                    session.size = .automatic
+                } else {
+                    session.size = .slice(try session.model.slice(try ModelSize(argument)))
+                }
+                sizeName = Self.name(session.size, session.model)
             case "/stats": showsStatistics.toggle()
             default: throw CommandError("\(words[0]) is no command; /help lists them.")
             }
@@ -136,6 +168,7 @@ final class Chat {
         /video FILE   show it a video
         /save FILE    write the conversation to a file (JSON chat messages)
         /load FILE    continue a saved conversation
+        /size SIZE    go on with another part of the model: E2B, 2.7B, half, whole, auto; alone it lists some
         /clear        begin anew; instructions stay
         /stats        show or hide what answers cost
         /exit         leave; so does Ctrl-D

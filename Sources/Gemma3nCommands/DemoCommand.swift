@@ -16,18 +16,20 @@ struct DemoCommand: AsyncParsableCommand {
     var items: String?
     @OptionGroup(title: "Speculation") var speculation: SpeculationArguments
     @OptionGroup(title: "Model") var model: ModelOptions
+    @OptionGroup(title: "Size") var size: SliceOptions
     @Flag(help: "Print JSON.") var json = false
 
     func run() async throws {
         let items = try ExamItem.read(try self.items ?? Self.defaultItems())
         let clock = ContinuousClock()
         let start = clock.now
-        let model = try await model.open(directory ?? self.model.directory)
+        let model = try await model.open(directory ?? self.model.directory, size: size.atOpening)
+        let choice = try size.choice(model)
         let seconds = start.duration(to: clock.now) / .seconds(1)
         if !json { Output.line("\(model.files.name), opened in \(fixed(seconds * 1000, 0)) ms, \(model.threadCount) threads\n") }
         var results: [ExamResult] = []
         for item in items {
-            let result = try await ExamResult.ask(item, model, speculation.value)
+            let result = try await ExamResult.ask(item, model, choice, speculation.value)
             results.append(result)
             if !json { Output.line(Self.text(result)) }
         }
@@ -101,15 +103,17 @@ struct EvaluateCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Stop after so many questions of every kind.", valueName: "n")) var limit: Int?
     @OptionGroup(title: "Speculation") var speculation: SpeculationArguments
     @OptionGroup(title: "Model") var model: ModelOptions
+    @OptionGroup(title: "Size") var size: SliceOptions
     @Flag(help: "Print the wrong answers to standard error.") var verbose = false
     @Flag(help: "Print JSON.") var json = false
 
     func run() async throws {
         let items = try ExamItem.read(data, limit: limit)
-        let model = try await model.open(directory ?? self.model.directory)
+        let model = try await model.open(directory ?? self.model.directory, size: size.atOpening)
+        let choice = try size.choice(model)
         var score = ExamScore()
         for item in items {
-            let result = try await ExamResult.ask(item, model, speculation.value)
+            let result = try await ExamResult.ask(item, model, choice, speculation.value)
             score.add(result)
             if verbose, !result.isRight {
                 Output.writeError("\(item.kind) \(item.names.joined(separator: " ")) \(item.question) expected: \(item.expected) answer: \(result.answer)\n")

@@ -24,6 +24,8 @@ struct RunCommand: AsyncParsableCommand {
     @OptionGroup(title: "Speculation") var speculation: SpeculationArguments
     @OptionGroup(title: "Shape") var shape: ShapeOptions
     @OptionGroup(title: "Model") var model: ModelOptions
+    @OptionGroup(title: "Size") var size: SliceOptions
+    @OptionGroup(title: "Size") var wishes: SizeWishOptions
     @Flag(help: "Print what the answer cost to standard error.") var stats = false
     @Flag(help: "Print the answer as JSON.") var json = false
 
@@ -40,7 +42,10 @@ struct RunCommand: AsyncParsableCommand {
                 ? ValidationError("The prompt is missing.") as any Error : CommandError("the prompt is empty; write something or add a picture, sound or video.")
         }
 
-        let session = LanguageModelSession(model: try await model.open(directory), instructions: system)
+        let model = try await model.open(directory, size: size.atOpening)
+        let session = LanguageModelSession(model: model, instructions: system)
+        if let choice = try size.choice(model) { session.size = choice }
+        session.sizeWishes = wishes.wishes
         var options = sampling.options
         options.speculation = speculation.value
         options.shape = try shape.shape()
@@ -90,8 +95,15 @@ extension Response {
     var json: JSONValue {
         [
             "text": .string(content), "finish_reason": .string(finishReason.rawValue),
-            "token_ids": .array(tokens.map { .number(JSONNumber(Int($0))) }), "statistics": statistics.json,
+            "token_ids": .array(tokens.map { .number(JSONNumber(Int($0))) }), "size": statistics.size?.json ?? .null,
+            "statistics": statistics.json,
         ]
+    }
+}
+
+extension SizeDecision {
+    var json: JSONValue {
+        .object(JSONObject([.init(key: "name", value: .string(name))] + (slice.json.object?.members ?? []) + [.init(key: "reason", value: .string(reason))]))
     }
 }
 
@@ -114,13 +126,14 @@ extension ResponseStatistics {
         responseTokens > 1 ? "\(before)\(fixed(decodeTokensPerSecond, digits)) tokens/s" : ""
     }
 
-    /// Two lines for people, and one about speculation.
+    /// Two lines for people, and one about each of size and speculation.
     var summary: String {
         let media = encodeSeconds + decodeMediaSeconds > 0.001 ? ", media \(fixed(encodeSeconds + decodeMediaSeconds, 2)) s" : ""
+        let part = size.map { "size \($0.name): \($0.reason)\n" } ?? ""
         return """
             prompt \(promptTokens) tokens (\(cachedTokens) cached), \(fixed(prefillTokensPerSecond, 1)) tokens/s\(media)
             answer \(responseTokens) tokens\(decodeSpeed(before: ", ", digits: 1)), first after \(fixed(timeToFirstToken, 2)) s
-            \(speculation?.summary ?? "")
+            \(part)\(speculation?.summary ?? "")
             """
     }
 }

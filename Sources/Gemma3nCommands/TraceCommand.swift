@@ -33,7 +33,7 @@ struct TraceCommand: AsyncParsableCommand {
 
     func run() async throws {
         try AtomicFile.check(path: output)
-        let model = try await model.open(directory ?? self.model.directory)
+        let model = try await model.open(directory ?? self.model.directory, size: slice.atOpening)
         let text = model.model.text
         let slice = try slice.slice(of: text.configuration, grain: text.widthGrain)
         let trace = Trace(model, taps: taps, slice: slice)

@@ -120,6 +120,12 @@ public struct Matrix: Sendable {
         return [(region, offset..<offset + size)] + (groups?.places(rows: rows, columns: columns) ?? [])
     }
 
+    /// Bytes of `count` neighbouring columns of one row.
+    package func byteCount(ofColumns count: Int) -> Int { rows > 0 && columns > 0 ? byteCount / rows * count / columns : 0 }
+
+    /// Bytes of `count` columns that need not be neighbours, in layout `units` with their share of what neighbours have in common.
+    package func byteCount(ofUnits count: Int) -> Int { columns > 0 ? byteCount * count / columns : 0 }
+
     /// Decodes `range` of row `index` to float32: its values into `y`.
     package func decodeRow(_ index: Int, columns range: Range<Int>, into y: UnsafeMutablePointer<Float>) {
         precondition(index >= 0 && index < rows, "row \(index) of \(rows)")

@@ -121,6 +121,49 @@ import Testing
         #expect(abs(saved - (encoders(.exact) - encoders(.fast))) < 20_000)
     }
 
+    /// A part of a model whose weights are used where they lie needs memory for that part only, and a refusal says so.
+    @Test func smallerPartsNeedLess() throws {
+        try withTemporaryDirectory { folder in
+            var checkpoint = RandomCheckpoint()
+            (checkpoint.layers, checkpoint.shared, checkpoint.width, checkpoint.format) = (35, 15, 1024, "BF16")
+            try checkpoint.write(to: folder)
+            let files = try ModelFiles(directory: folder)
+            let source = try files.source()
+            let c = source.configuration.text
+            let e2b = try ModelSize.e2b.slice(of: c)
+            func weights(_ slice: ModelSlice?) -> Int {
+                let needs = MemoryNeeds(source, modalities: .text, threads: 1, held: 0, slice: slice)
+                return needs.plan(limit: 1 << 40, contextLength: 256, longest: 256, keyValues: nil).parts.first { $0.name == "weights" }?.byteCount ?? 0
+            }
+            // Half of gate and up, all of down: its rows are shorter than the windows that systems map. Five layers and their share of the
+            // projection are gone.
+            let (d, f) = (c.hiddenSize, 1024)
+            let layer = 3 * d * f + 2 * (2 * 32 * d) + 2 * d * 32 + 2 * d * 32 + 4 * d + 16 * 4 + 4 * 4 + 8 * d + 32
+            let gone = 5 * layer + 30 * (2 * d * f / 2) + 5 * 32 * d
+            let difference = weights(nil) - weights(e2b)
+            // Norms of a layer are counted roughly above.
+            #expect(abs(difference - 2 * gone) < 2 * 5 * 4 * d)
+            #expect(weights(ModelSlice(wholeOf: c)) == weights(nil))
+
+            let needs = MemoryNeeds(source, modalities: .text, threads: 1, held: 0)
+            let small = MemoryNeeds(source, modalities: .text, threads: 1, held: 0, slice: e2b)
+            let limit = small.plan(limit: 1, contextLength: 256, longest: 256, keyValues: nil).byteCount
+            let plan = needs.plan(limit: limit, contextLength: 256, longest: 256, keyValues: nil)
+            #expect(plan.byteCount > limit)
+            let refusal = needs.refusal(
+                plan, limit: limit, granted: "the limit is", contextLength: 256, keyValues: nil, modalities: .text, name: "m", smaller: ("E2B", small))
+            #expect(refusal.hasSuffix(" or --size E2B."))
+            let none = needs.refusal(
+                plan, limit: limit - 1, granted: "the limit is", contextLength: 256, keyValues: nil, modalities: .text, name: "m", smaller: ("E2B", small))
+            #expect(!none.contains("--size"))
+
+            // The ladder of a model like E4B: published slices, each better than all smaller ones.
+            let model = try Gemma3nLanguageModel(files: files, threads: 1)
+            #expect(model.sizes.map(\.name) == ["E2B", "E1.96B", "E2.49B-block", "E2.54B", "E2.69B", "E2.98B", "E3.18B", "E3.39B", "E3.59B", "E4B"])
+            #expect(model.sizes.map(\.mappedBytes) == model.sizes.map(\.mappedBytes).sorted())
+        }
+    }
+
     /// Encoders whose memory was given up give the same answer.
     @Test func releasedEncodersComeBack() async throws {
         let model = try tinyModel()

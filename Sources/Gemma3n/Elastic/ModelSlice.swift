@@ -34,6 +34,14 @@ public struct ModelSlice: Sendable, Hashable {
         widths.count == other.widths.count && zip(widths, other.widths).allSatisfy { $0 <= $1 }
     }
 
+    /// Whether it makes the same keys and values, bit for bit: layers from the last one that makes any on do not count.
+    ///
+    /// - Parameter c: The whole model's configuration.
+    public func makesSameKeyValues(as other: ModelSlice, in c: TextConfiguration) -> Bool {
+        let below = max(0, c.firstSharedLayer - 1)
+        return widths.prefix(below) == other.widths.prefix(below)
+    }
+
     /// Checks the slice against a model's layers; whether the weights' format can be cut there, only the weights can say
     /// (`TextModel.sliced`).
     ///

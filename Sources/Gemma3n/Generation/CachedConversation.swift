@@ -3,7 +3,7 @@ internal import Tensors
 /// A conversation that is given its whole prompt every time and processes only what is new.
 ///
 ///     let rest = try cached.advance(to: whole)           // goes back to where `whole` departs from what was fed
-///     let soft = try model.encodeMedia(rest, parallelism)
+///     let soft = try cached.softTokens(of: rest) { missing throws(GenerationError) in try model.encodeMedia(missing, parallelism) }
 ///     try cached.feed(rest, softTokens: soft)
 ///
 /// Whoever keeps a conversation's tokens and media needs no second path for turns that were cancelled, changed or removed.
@@ -12,16 +12,23 @@ public final class CachedConversation {
     /// The media of the tokens that were fed, or were to be fed when a feed ended early, in order.
     private var images: [RGBImage] = []
     private var clips: [AudioClip] = []
+    private var known: KnownSoftTokens
 
-    public init(_ conversation: Conversation) {
+    /// - Parameter softTokenBudget: Most bytes of soft tokens kept, so that media fed again are not encoded again.
+    public init(_ conversation: Conversation, softTokenBudget: Int = CachedConversation.defaultSoftTokenBudget) {
         self.conversation = conversation
+        known = KnownSoftTokens(budget: softTokenBudget)
     }
+
+    /// Some thirty pictures of the released checkpoints.
+    public static let defaultSoftTokenBudget = 64 << 20
 
     /// Forgets everything.
     public func reset() {
         conversation.reset()
         images = []
         clips = []
+        known.forget()
     }
 
     /// Makes the caches hold a beginning of `whole`, as long a one as they can, and gives the rest of it.
@@ -29,12 +36,15 @@ public final class CachedConversation {
     /// A token chosen but not yet fed counts as held; `Conversation.feed` puts it before the rest. At least one token
     /// always remains, so that feeding the rest gives logits.
     ///
+    /// - Parameter switching: Whether keys and values made by another part of the model count as held.
     /// - Returns: What is to be fed now, with the media of the rest only.
-    public func advance(to whole: EncodedPrompt) -> EncodedPrompt {
+    public func advance(to whole: EncodedPrompt, switching: SizeSwitching = .recompute) -> EncodedPrompt {
         let c = conversation.model.configuration
         let held = conversation.tokens + conversation.pending
         var common = 0
-        let limit = min(held.count, whole.tokens.count - 1)
+        let exact = conversation.exactTokenCount
+        let usable = switching == .keep || exact == conversation.tokens.count ? held.count : exact
+        let limit = min(usable, whole.tokens.count - 1)
         // Soft tokens passed so far: an image or clip is common only if it is the same one.
         var (imageTokens, clipTokens) = (0, 0)
         var (imageStart, clipStart) = (0, 0)
@@ -71,7 +81,9 @@ public final class CachedConversation {
         if common < held.count {
             // What is pending was never fed: going back to where it would stand only drops it.
             if !conversation.rewind(to: min(common, conversation.tokens.count)) {
-                reset()
+                conversation.reset()
+                images = []
+                clips = []
                 return whole
             }
             common = conversation.tokens.count
@@ -80,6 +92,16 @@ public final class CachedConversation {
         clips = Array(whole.clips.prefix(clipTokens / max(perClip, 1)))
         return EncodedPrompt(
             tokens: Array(whole.tokens[common...]), images: Array(whole.images[images.count...]), clips: Array(whole.clips[clips.count...]))
+    }
+
+    /// The soft tokens of what `advance(to:)` gave: known ones where the same medium stood in the same place before.
+    ///
+    /// - Parameter encode: Encodes media that are not known; not called if there are none.
+    /// - Throws: What `encode` throws.
+    public func softTokens(
+        of rest: EncodedPrompt, encode: (_ missing: EncodedPrompt) throws(GenerationError) -> SoftTokens
+    ) throws(GenerationError) -> SoftTokens {
+        try known.softTokens(of: rest, firstImage: images.count, firstClip: clips.count, encode: encode)
     }
 
     /// Feeds what `advance(to:)` gave.

@@ -21,6 +21,8 @@ public final class Conversation {
     private var hasLogits = false
     /// What was learnt of the use of speculation, and what it was learnt of.
     private var controller: (key: Speculator.Key, SpeculationController)?
+    /// Which part of the model made keys and values, and from which token on; ascending.
+    private var makers: [(start: Int, slice: ModelSlice)] = []
 
     /// - Parameters:
     ///   - contextLength: Tokens at most; memory grows as they come.
@@ -33,6 +35,7 @@ public final class Conversation {
         self.parallelism = parallelism
         decoder = TextDecoder(model.text, contextLength: contextLength, chunk: chunk, keyValues: keyValues, parallelism: parallelism)
         logits = FloatBuffer(count: model.configuration.text.vocabSize)
+        noteMaker()
     }
 
     /// Forgets everything.
@@ -41,6 +44,7 @@ public final class Conversation {
         tokens = []
         pending = []
         hasLogits = false
+        noteMaker()
     }
 
     /// Goes back to the first `count` tokens, if the caches still allow it; what was pending is dropped.
@@ -51,6 +55,7 @@ public final class Conversation {
         tokens.removeLast(tokens.count - count)
         pending = []
         hasLogits = false
+        noteMaker()
         return true
     }
 
@@ -64,6 +69,19 @@ public final class Conversation {
     public func use(_ slice: ModelSlice) throws(SliceError) {
         if slice == self.slice { return }
         decoder.use(try model.text.sliced(slice))
+        noteMaker()
+    }
+
+    /// Tokens at the beginning whose keys and values are those that the part which runs now would have made, bit for bit.
+    public var exactTokenCount: Int {
+        makers.first { !slice.makesSameKeyValues(as: $0.slice, in: model.configuration.text) }?.start ?? tokens.count
+    }
+
+    /// From here on it is the part that runs now.
+    private func noteMaker() {
+        while let last = makers.last, last.start >= tokens.count { makers.removeLast() }
+        if let last = makers.last, slice.makesSameKeyValues(as: last.slice, in: model.configuration.text) { return }
+        makers.append((tokens.count, slice))
     }
 
     /// Feeds a prompt after what is pending and what is there, pictures and sounds included.

@@ -83,15 +83,18 @@ struct PerLayerEmbedding {
     ///   - layers: The layers to compute; the first of them where the projection can be cut (`canBegin`).
     ///   - rows: The rows to compute.
     ///   - ple: `[T, L, P]`.
+    /// - Returns: Bytes of weights that were read.
     func callAsFunction(
         _ e: UnsafePointer<Float>, _ input: LinearInput, tokens: UnsafeBufferPointer<Int32>, layers: Range<Int>, rows: Range<Int>,
         into ple: UnsafeMutablePointer<Float>, _ parallelism: Parallelism
-    ) {
-        if layers.isEmpty || rows.isEmpty { return }
+    ) -> Int {
+        if layers.isEmpty || rows.isEmpty { return 0 }
         for run in runs {
             let part = max(run.first, layers.lowerBound)..<max(run.first, layers.lowerBound, min(run.first + run.count, layers.upperBound))
             compute(e, input, tokens: tokens, layers: part, stored: run.stored + part.lowerBound - run.first, rows: rows, into: ple, parallelism)
         }
+        let columns = layers.count * norm.count
+        return projection.byteCount * columns / projection.rows + rows.count * table.byteCount(ofColumns: columns)
     }
 
     /// Neighbouring layers, the first of them number `stored` of the table.

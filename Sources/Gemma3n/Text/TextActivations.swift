@@ -37,6 +37,8 @@ final class TextActivations {
     let rows: TextRows
     /// Layers that run: `L` of `perLayerInputs`.
     var layerCount: Int
+    /// Bytes of weights that products have read; see `TextDecoder.weightBytesRead`.
+    var weightBytesRead = 0
 
     init(_ model: TextModel, capacity: Int) {
         let c = model.configuration

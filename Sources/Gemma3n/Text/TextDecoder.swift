@@ -81,6 +81,11 @@ public final class TextDecoder {
         activations.layerCount = model.configuration.numHiddenLayers
     }
 
+    /// Bytes of weights that products have read since this decoder was made: matrices and rows of tables, counted where they are
+    /// multiplied. A product counts its weights once, however many tokens it takes; of layers with a cutoff the units count that
+    /// survived. Norms and AltUp's coefficients, some thousandths, do not count.
+    public var weightBytesRead: Int { activations.weightBytesRead }
+
     /// Bytes of K/V held now.
     public var cacheByteCount: Int { caches.reduce(0) { $0 + $1.byteCount } }
 
@@ -201,7 +206,10 @@ public final class TextDecoder {
         // Input embeddings into stream 0.
         for (row, token) in tokens.enumerated() {
             let e = a.streams.pointer + row * d
-            if !embedding(row, e) { model.embed(token, into: e) }
+            if !embedding(row, e) {
+                model.embed(token, into: e)
+                a.weightBytesRead += model.embedTokens.byteCount(ofColumns: d)
+            }
         }
         taps?.record("text.embeddings", shape: [count, d], a.streams.pointer)
 
@@ -211,9 +219,11 @@ public final class TextDecoder {
             let split = kept == nil || !ple.canBegin(at: c.firstSharedLayer) ? c.numHiddenLayers : c.firstSharedLayer
             let shared = split..<c.numHiddenLayers
             let e = UnsafePointer(a.streams.pointer)
-            ple(e, a.input, tokens: ids, layers: 0..<split, rows: 0..<count, into: a.perLayerInputs.pointer, parallelism)
+            a.weightBytesRead += ple(
+                e, a.input, tokens: ids, layers: 0..<split, rows: 0..<count, into: a.perLayerInputs.pointer, parallelism)
             for rows in kept.map({ $0.map { $0..<$0 + 1 } }) ?? [0..<count] {
-                ple(e, a.input, tokens: ids, layers: shared, rows: rows, into: a.perLayerInputs.pointer, parallelism)
+                a.weightBytesRead += ple(
+                    e, a.input, tokens: ids, layers: shared, rows: rows, into: a.perLayerInputs.pointer, parallelism)
             }
         }
         if kept == nil {
@@ -222,6 +232,7 @@ public final class TextDecoder {
         }
 
         model.spread(a.streams.pointer, stride: a.streamStride, tokens: count, a.input, parallelism)
+        for matrix in model.altupProjections { a.weightBytesRead += matrix.byteCount }
         taps?.recordStreams("text.streams", a.streams.pointer, a, c.altupNumInputs, d)
 
         for (index, layer) in model.layers.enumerated() {
@@ -236,6 +247,7 @@ public final class TextDecoder {
         if rows == 0 { return }
         model.join(
             a.streams.pointer, stride: a.streamStride, tokens: rows, a.input, scratch: a.hidden.pointer, into: a.normed.pointer, parallelism)
+        for matrix in model.altupUnembedProjections { a.weightBytesRead += matrix.byteCount }
         taps?.record("text.norm", shape: [rows, d], a.normed.pointer)
         emitLogits(rows, onLogits)
     }
@@ -250,6 +262,7 @@ public final class TextDecoder {
             model.logits(
                 activations.normed.pointer + start * model.configuration.hiddenSize, tokens: count, activations.input,
                 into: logitsBuffer.pointer, parallelism)
+            activations.weightBytesRead += model.head.byteCount
             for r in 0..<count {
                 onLogits(
                     activations.rows.source[start + r],

@@ -77,6 +77,7 @@ struct TextDecoderLayer {
         if let kept {
             if let keyProduct { multiplyTogether(parallelism, keyProduct, valueProduct) }
             attention.storeKeyValues(keys, values, a.rows, cache: cache, parallelism)
+            if let keyValue = attention.keyValue { a.weightBytesRead += keyValue.key.byteCount + keyValue.value.byteCount }
             keep(kept, a)
             if kept.isEmpty { return }
             input.set(a.normed.pointer, tokens: a.rows.count, columns: d)
@@ -84,7 +85,10 @@ struct TextDecoderLayer {
         multiplyTogether(
             parallelism, LinearProduct(attention.query, input, into: a.queries.pointer), LinearProduct(laurel.left, input, into: a.low.pointer),
             kept == nil ? keyProduct : nil, kept == nil ? valueProduct : nil)
-        if kept == nil { attention.storeKeyValues(keys, values, a.rows, cache: cache, parallelism) }
+        if kept == nil {
+            attention.storeKeyValues(keys, values, a.rows, cache: cache, parallelism)
+            if let keyValue = attention.keyValue { a.weightBytesRead += keyValue.key.byteCount + keyValue.value.byteCount }
+        }
         let rows = a.rows
         let n = rows.count
 
@@ -109,7 +113,7 @@ struct TextDecoderLayer {
 
         // Feed-forward: out = y + norm(mlp(norm(y))).
         input.set(a.normed.pointer, tokens: n, columns: d)
-        mlp(
+        a.weightBytesRead += mlp(
             input, gated: a.gated.pointer, upped: a.upped.pointer, survivors: a.survivors, hidden: a.gatedInput, into: a.hidden.pointer,
             parallelism)
         tap("mlp", a.hidden.pointer)
@@ -130,6 +134,8 @@ struct TextDecoderLayer {
         }
         taps?.recordStreams("text.layers.\(index).altup_correct", a.predictions.pointer, a, altup.streamCount, d)
         addPerLayerInput(a, parallelism)
+        a.weightBytesRead += attention.query.byteCount + attention.output.byteCount + laurel.left.byteCount + laurel.right.byteCount
+        a.weightBytesRead += perLayerInputGate.byteCount + perLayerProjection.byteCount
         a.swapStreams()
         taps?.recordStreams("text.layers.\(index)", a.streams.pointer, a, altup.streamCount, d)
     }

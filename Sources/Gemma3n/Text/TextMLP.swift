@@ -63,16 +63,17 @@ struct TextMLP {
     ///   - survivors: Scratch, `[T, F]`.
     ///   - hidden: The input of `down`.
     ///   - y: `[T, D]`.
+    /// - Returns: Bytes of weights that were read.
     func callAsFunction(
         _ x: LinearInput, gated: UnsafeMutablePointer<Float>, upped: UnsafeMutablePointer<Float>, survivors: Survivors,
         hidden: LinearInput, into y: UnsafeMutablePointer<Float>, _ parallelism: Parallelism
-    ) {
+    ) -> Int {
         let (f, tokens) = (width, x.tokens)
         if let standardDeviations {
             gate.multiply(x, into: gated, parallelism)
             if skipsUnits || (tokens == 1 && up.layout == .rows) {
-                sparse(x, gated: gated, upped: upped, survivors: survivors, standardDeviations, hidden: hidden, into: y, parallelism)
-                return
+                return gate.byteCount
+                    + sparse(x, gated: gated, upped: upped, survivors: survivors, standardDeviations, hidden: hidden, into: y, parallelism)
             }
             up.multiply(x, into: upped, parallelism)
             parallelism.forEach(tokens) { t in
@@ -91,6 +92,7 @@ struct TextMLP {
         }
         hidden.set(gated, tokens: tokens, columns: f)
         down.multiply(hidden, into: y, parallelism)
+        return gate.byteCount + up.byteCount + down.byteCount
     }
 
     /// `mean + std * q` over all units of one token; the standard deviation divides by n.
@@ -102,10 +104,12 @@ struct TextMLP {
     }
 
     /// The rest of a sparse layer after the gate: reads only what belongs to units above the cutoff.
+    ///
+    /// - Returns: Bytes of weights that were read; of many tokens no more than all there are.
     private func sparse(
         _ x: LinearInput, gated: UnsafeMutablePointer<Float>, upped: UnsafeMutablePointer<Float>, survivors: Survivors,
         _ standardDeviations: Float, hidden: LinearInput, into y: UnsafeMutablePointer<Float>, _ parallelism: Parallelism
-    ) {
+    ) -> Int {
         let (f, tokens) = (width, x.tokens)
         if up.format.isQuantized { x.quantize(parallelism) }
         parallelism.forEach(tokens) { t in survivors.find(in: gated + t * f, count: f, above: cutoff(gated + t * f, standardDeviations), token: t) }
@@ -145,6 +149,8 @@ struct TextMLP {
             hidden.set(gated, tokens: 1, columns: f)
             down.multiply(hidden, into: y, parallelism)
         }
+        let survived = min(f, (0..<tokens).reduce(0) { $0 + survivors.count($1) })
+        return survived * up.byteCount(ofColumns: up.columns) + (skipsUnits ? down.byteCount(ofUnits: survived) : down.byteCount)
     }
 }
 

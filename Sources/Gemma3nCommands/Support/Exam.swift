@@ -124,8 +124,11 @@ struct ExamResult {
     static let longestAnswer = 64
 
     /// Asks a question in a conversation of its own, greedily.
-    static func ask(_ item: ExamItem, _ model: Gemma3nLanguageModel, _ speculation: Speculation) async throws -> ExamResult {
+    ///
+    /// - Parameter size: The part of the model that is asked; what it was opened with if nil.
+    static func ask(_ item: ExamItem, _ model: Gemma3nLanguageModel, _ size: SizeChoice?, _ speculation: Speculation) async throws -> ExamResult {
         let session = LanguageModelSession(model: model)
+        if let size { session.size = size }
         var options = ResponseOptions(sampling: .greedy, maximumResponseTokens: longestAnswer)
         options.speculation = speculation
         return ExamResult(item: item, response: try await session.respond(to: item.prompt, options: options))

@@ -69,6 +69,8 @@ struct Inspection {
             ("K/V cache of a full context (\(model.contextLength) tokens)", bytes(memory.fullCache)),
             ("estimate, full context, without the table", bytes(memory.total)),
         ])
+        text += "\nsizes\n"
+        text += aligned(model.sizes.map { ($0.name, "\(grouped($0.effectiveParameters)) effective, \(bytes($0.bytesPerToken)) read for a token") })
         return text
     }
 
@@ -161,6 +163,15 @@ struct Inspection {
                 "per_layer_table_bytes": number(memory.perLayerTable), "context_length": number(model.contextLength),
                 "kv_cache_bytes": number(memory.fullCache), "estimated_total_bytes": number(memory.total),
             ],
+            "sizes": .array(
+                model.sizes.map { candidate in
+                    .object(
+                        JSONObject(
+                            [
+                                .init(key: "name", value: .string(candidate.name)), .init(key: "effective_parameters", value: number(candidate.effectiveParameters)),
+                                .init(key: "bytes_per_token", value: number(candidate.bytesPerToken)),
+                            ] + (candidate.slice.json.object?.members ?? [])))
+                }),
             "warnings": .array(model.warnings.map { .string($0) }),
         ]
     }

@@ -60,10 +60,13 @@ struct ModelOptions: ParsableArguments {
 
     /// - Parameters:
     ///   - modalities, threads: Instead of what the options say.
-    func open(_ directory: String?, modalities: Modalities? = nil, threads: Int? = nil) async throws -> Gemma3nLanguageModel {
+    ///   - size: The part of the model that memory is planned for and that answers.
+    func open(
+        _ directory: String?, modalities: Modalities? = nil, threads: Int? = nil, size: ModelSize? = nil
+    ) async throws -> Gemma3nLanguageModel {
         let model = try await Gemma3nLanguageModel.open(
             files: try files(directory), modalities: modalities ?? self.modalities?.value ?? .all, threads: threads ?? self.threads,
-            contextLength: context, keyValues: keyValues?.value, memoryLimit: memory?.bytes, encoders: encoders?.precision)
+            contextLength: context, keyValues: keyValues?.value, memoryLimit: memory?.bytes, encoders: encoders?.precision, size: size)
         for warning in model.warnings { Output.warning(warning) }
         return model
     }

@@ -6,7 +6,7 @@ internal import Gemma3nHost
 /// Which part of a nested model runs: options of every command that runs one.
 struct SliceOptions: ParsableArguments {
     @Option(
-        help: ArgumentHelp("Part of the model: whole, half, a published slice of E4B such as E2B or E2.69B, or a budget such as 2.7B or 900M.", valueName: "size"),
+        help: ArgumentHelp("Part of the model: whole, half, a published slice of E4B such as E2B or E2.69B, a budget such as 2.7B or 900M; auto chooses for every answer.", valueName: "size"),
         transform: SizeList.init)
     var size: SizeList?
 
@@ -34,6 +34,17 @@ struct SliceOptions: ParsableArguments {
         if file != nil, let vector { throw ValidationError("--slice and \(vector) both say which part of the model runs. Give one of them.") }
     }
 
+    /// What a model is opened with; nil if nothing was said, or what was said can only be understood beside the opened model.
+    var atOpening: ModelSize? { size?.values.count == 1 ? size?.values[0] : nil }
+
+    /// What a session of `model` is to answer with; nil if nothing was said.
+    ///
+    /// - Throws: As `slice(of:grain:)`.
+    func choice(_ model: Gemma3nLanguageModel) throws -> SizeChoice? {
+        if size?.isAutomatic == true { return .automatic }
+        return try slice(of: model.model.text.configuration, grain: model.model.text.widthGrain).map { .slice($0) }
+    }
+
     /// The slice that was asked for; nil if nothing was said.
     ///
     /// - Parameter grain: `TextModel.widthGrain`.
@@ -56,19 +67,28 @@ struct SliceOptions: ParsableArguments {
                 throw SliceError(error.code, "\(file): \(error.message)")
             }
         }
-        if let size { return try size.values.map { try $0.slice(of: c, grain: grain) } }
+        if let size {
+            if size.isAutomatic { throw CommandError("--size auto chooses for the answers of run, chat, demo and evaluate. Name a size here.") }
+            return try size.values.map { try $0.slice(of: c, grain: grain) }
+        }
         guard widths != nil || skipLayers != nil else { return [] }
         return [try ModelSlice(widths: widths ?? c.intermediateSize, skipping: skipLayers ?? [], of: c)]
     }
 }
 
-/// Sizes with commas between: one, but for commands that measure several.
+/// Sizes with commas between: one, but for commands that measure several; or `auto`.
 struct SizeList {
     let values: [ModelSize]
+    let isAutomatic: Bool
 
     /// - Throws: `ValidationError`.
     init(_ text: String) throws {
+        isAutomatic = text == "auto" || text == "automatic"
         do throws(SliceError) {
+            if isAutomatic {
+                values = []
+                return
+            }
             var values: [ModelSize] = []
             for part in text.split(separator: ",", omittingEmptySubsequences: false) { values.append(try ModelSize(String(part))) }
             self.values = values

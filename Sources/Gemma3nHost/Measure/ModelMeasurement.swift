@@ -1,4 +1,4 @@
-internal import Gemma3n
+package import Gemma3n
 internal import Tensors
 
 /// Measures the parts of an opened model, each beside what the machine allows in the same seconds.
@@ -35,6 +35,9 @@ package final class ModelMeasurement {
     private let isStopped: () -> Bool
     private var decoder: TextDecoder?
     private var pool: ThreadPool?
+    private var slice: ModelSlice?
+    /// Bytes of weights that a token read in the last call of `decode`.
+    package private(set) var bytesPerDecodedToken = 0.0
     /// The highest memory of this process so far, in bytes, without what measuring the limits takes.
     package private(set) var peakBytes = ProcessFigures.peakBytes
     /// False where the system cannot forget a peak: measuring the limits counts then.
@@ -56,8 +59,33 @@ package final class ModelMeasurement {
         if threads == pool?.threadCount { return }
         decoder = nil
         let pool = ThreadPool(threadCount: threads)
-        decoder = model.decoder(contextLength: contextLength, pool.parallelism)
+        let decoder = model.decoder(contextLength: contextLength, pool.parallelism)
+        if let slice, let part = try? model.model.text.sliced(slice) { decoder.use(part) }
+        self.decoder = decoder
         self.pool = pool
+    }
+
+    /// Measures a part of the model from now on.
+    ///
+    /// - Throws: What `TextModel.sliced` throws.
+    package func use(_ slice: ModelSlice) throws(SliceError) {
+        let part = try model.model.text.sliced(slice)
+        self.slice = slice
+        decoder?.use(part)
+    }
+
+    /// Seconds to go on with `slice` and back, half of it: the mean of many times.
+    package func switching(to slice: ModelSlice) throws -> Double {
+        let (decoder, _) = current()
+        let text = model.model.text
+        let here = decoder.model.slice
+        let count = 50
+        return try seconds {
+            for _ in 0..<count {
+                decoder.use(try text.sliced(slice))
+                decoder.use(try text.sliced(here))
+            }
+        } / Double(2 * count)
     }
 
     private func token(_ index: Int) -> Int32 {
@@ -94,6 +122,8 @@ package final class ModelMeasurement {
         let (decoder, _) = current()
         try feed(1)
         var seconds: [Double] = []
+        let read = decoder.weightBytesRead
+        defer { bytesPerDecodedToken = Double(decoder.weightBytesRead - read) / Double(max(1, seconds.count)) }
         let limits = try withLimits {
             let start = clock.now
             for _ in 0..<repetitions where start.duration(to: clock.now) / .seconds(1) < Self.enoughSeconds {

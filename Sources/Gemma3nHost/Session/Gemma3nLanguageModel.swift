@@ -33,6 +33,15 @@ public final class Gemma3nLanguageModel: Sendable {
             return made
         }
     }
+    /// The part of the model that answers unless a session says otherwise.
+    public let slice: ModelSlice
+    /// What a memory plan was made for: nothing beyond it may run.
+    private let limit: ModelSlice?
+    let speeds = DecodeSpeeds()
+    /// Answers under way.
+    let busyRequests = Atomic<Int>(0)
+    private let ladder = Mutex<[SizeCandidate]?>(nil)
+    private let system = Mutex<@Sendable () -> SystemState>({ SystemState.current })
 
     public var threadCount: Int { pool.threadCount }
     package var parallelism: Parallelism { pool.parallelism }
@@ -50,10 +59,12 @@ public final class Gemma3nLanguageModel: Sendable {
     ///   - encoders: How pictures and sound are encoded; see `Gemma3nModel.init`.
     ///   - memoryLimit: Bytes this process may hold, one session included. What the model needs is planned before its weights are
     ///     read: see `MemoryPlan`. Nil sets no limit.
+    ///   - size: The part of the model that answers unless a session says otherwise. A memory limit is then planned for it, as far
+    ///     as its weights are used where they lie, and nothing larger runs.
     /// - Throws: `assetsUnavailable` with what is wrong, `invalidOption`; `insufficientMemory` with what would fit.
     public init(
         files: ModelFiles, modalities: Modalities = .all, threads: Int? = nil, contextLength: Int? = nil,
-        keyValues: KVFormat? = nil, memoryLimit: Int? = nil, encoders: EncoderPrecision? = nil,
+        keyValues: KVFormat? = nil, memoryLimit: Int? = nil, encoders: EncoderPrecision? = nil, size: ModelSize? = nil,
         decoder: any MediaDecoder = FFmpegDecoder()
     ) throws(SessionError) {
         if let threads, threads < 1 { throw SessionError(.invalidOption, "the number of threads is \(threads), expected at least 1.") }
@@ -73,10 +84,11 @@ public final class Gemma3nLanguageModel: Sendable {
                 .invalidOption, "the context is \(contextLength) tokens, expected 1 to \(longest) (max_position_embeddings in config.json).")
         }
         let threadCount = threads ?? ProcessorCount.defaultThreadCount
+        let planned = try size.map { size throws(SessionError) in try Self.resolve(size, source) }
         let plan = try memoryLimit.map { limit throws(SessionError) in
             try Self.plan(
                 source, files.name, limit: limit, modalities: modalities, threads: threadCount, contextLength: contextLength, keyValues: keyValues,
-                encoders: encoders)
+                encoders: encoders, slice: planned)
         }
         memoryPlan = plan
         self.keyValues = plan?.keyValues ?? keyValues
@@ -92,24 +104,40 @@ public final class Gemma3nLanguageModel: Sendable {
         }
         self.files = files
         self.decoder = decoder
+        slice = planned ?? model.text.slice
+        limit = plan == nil ? nil : planned
+        do throws(SliceError) { _ = try model.text.sliced(slice) } catch { throw SessionError(error) }
+    }
+
+    /// Before the weights are read.
+    private static func resolve(_ size: ModelSize, _ source: ModelSource) throws(SessionError) -> ModelSlice {
+        do throws(SliceError) {
+            return try size.slice(of: source.configuration.text, grain: source.widthGrain)
+        } catch {
+            throw SessionError(error)
+        }
     }
 
     /// - Throws: `insufficientMemory`.
     private static func plan(
         _ source: ModelSource, _ name: String, limit: Int, modalities: Modalities, threads: Int, contextLength: Int?, keyValues: KVFormat?,
-        encoders: EncoderPrecision?
+        encoders: EncoderPrecision?, slice: ModelSlice?
     ) throws(SessionError) -> MemoryPlan {
         if limit < 1 { throw SessionError(.invalidOption, "the memory limit is \(limit) bytes, expected at least 1.") }
-        let needs = MemoryNeeds(source, modalities: modalities, encoders: encoders, threads: threads, held: ProcessFigures.residentBytes)
+        let held = ProcessFigures.residentBytes
+        let needs = MemoryNeeds(source, modalities: modalities, encoders: encoders, threads: threads, held: held, slice: slice)
         let group = MemoryLimit.controlGroup
         let (bound, granted) = group.map { $0 < limit } == true ? (group ?? limit, "this process's control group allows") : (limit, "the limit is")
         let plan = needs.plan(
             limit: bound, contextLength: contextLength, longest: source.configuration.text.maxPositionEmbeddings, keyValues: keyValues)
         if plan.byteCount <= bound { return plan }
+        let c = source.configuration.text
+        let e2b = slice == nil ? PublishedSlice.all.first?.slice(of: c) : nil
         throw SessionError(
             .insufficientMemory,
             needs.refusal(
-                plan, limit: bound, granted: granted, contextLength: contextLength, keyValues: keyValues, modalities: modalities, name: name))
+                plan, limit: bound, granted: granted, contextLength: contextLength, keyValues: keyValues, modalities: modalities, name: name,
+                smaller: e2b.map { ($0.name(in: c), MemoryNeeds(source, modalities: modalities, encoders: encoders, threads: threads, held: held, slice: $0)) }))
     }
 
     /// A conversation as the options of opening want it.
@@ -140,7 +168,7 @@ public final class Gemma3nLanguageModel: Sendable {
     /// - Throws: As `init`.
     public static func open(
         files: ModelFiles, modalities: Modalities = .all, threads: Int? = nil, contextLength: Int? = nil,
-        keyValues: KVFormat? = nil, memoryLimit: Int? = nil, encoders: EncoderPrecision? = nil,
+        keyValues: KVFormat? = nil, memoryLimit: Int? = nil, encoders: EncoderPrecision? = nil, size: ModelSize? = nil,
         decoder: any MediaDecoder = FFmpegDecoder()
     ) async throws(SessionError) -> Gemma3nLanguageModel {
         let thread = SessionThread()
@@ -150,7 +178,7 @@ public final class Gemma3nLanguageModel: Sendable {
                     returning: Result { () throws(SessionError) in
                         try Gemma3nLanguageModel(
                             files: files, modalities: modalities, threads: threads, contextLength: contextLength, keyValues: keyValues,
-                            memoryLimit: memoryLimit, encoders: encoders,
+                            memoryLimit: memoryLimit, encoders: encoders, size: size,
                             decoder: decoder)
                     })
             }
@@ -164,13 +192,56 @@ public final class Gemma3nLanguageModel: Sendable {
     /// - Throws: As `init`; `assetsUnavailable` if there is no such directory.
     public static func open(
         directory: String, modalities: Modalities = .all, threads: Int? = nil, contextLength: Int? = nil,
-        keyValues: KVFormat? = nil, memoryLimit: Int? = nil, encoders: EncoderPrecision? = nil,
+        keyValues: KVFormat? = nil, memoryLimit: Int? = nil, encoders: EncoderPrecision? = nil, size: ModelSize? = nil,
         decoder: any MediaDecoder = FFmpegDecoder()
     ) async throws(SessionError) -> Gemma3nLanguageModel {
         let files: ModelFiles
         do throws(CheckpointError) { files = try ModelFiles(path: directory) } catch { throw SessionError(error) }
         return try await open(
             files: files, modalities: modalities, threads: threads, contextLength: contextLength, keyValues: keyValues,
-            memoryLimit: memoryLimit, encoders: encoders, decoder: decoder)
+            memoryLimit: memoryLimit, encoders: encoders, size: size, decoder: decoder)
     }
+}
+
+// MARK: Sizes
+
+extension Gemma3nLanguageModel {
+    /// The parts of the model that an automatic choice chooses among, the smallest first, with the speeds measured so far.
+    public var sizes: [SizeCandidate] {
+        let candidates = ladder.withLock { ladder in
+            if let ladder { return ladder }
+            let made = SizeLadder.candidates(model.text).filter { candidate in limit.map { candidate.slice.isNested(in: $0) } ?? true }
+            // What the plan was made for may be none of them, and smaller than all.
+            ladder = made.isEmpty ? [SizeLadder.candidate((try? model.text.sliced(slice)) ?? model.text)] : made
+            return ladder ?? []
+        }
+        return speeds.fillIn(candidates)
+    }
+
+    /// The part of this model that a size means.
+    ///
+    /// - Throws: `invalidOption` if the model has no such part, or was opened with memory for a smaller one.
+    public func slice(_ size: ModelSize) throws(SessionError) -> ModelSlice {
+        do throws(SliceError) {
+            let slice = try size.slice(of: model.text.configuration, grain: model.text.widthGrain)
+            if let limit, !slice.isNested(in: limit) {
+                let c = model.text.configuration
+                throw SliceError(
+                    .unknownSize,
+                    "\(slice.name(in: c)) is larger than \(limit.name(in: c)), which the memory limit was planned for. Open the model with this size, or without one.")
+            }
+            _ = try model.text.sliced(slice)
+            return slice
+        } catch {
+            throw SessionError(error)
+        }
+    }
+
+    func systemState() -> SystemState { system.withLock { $0 }() }
+
+    /// For tests: what the machine says.
+    package func useSystem(_ source: @escaping @Sendable () -> SystemState) { system.withLock { $0 = source } }
+
+    /// For tests: as if an answer had taken so long.
+    package func learn(_ slice: ModelSlice, secondsPerToken: Double) { speeds.learn(slice, tokens: 101, seconds: 100 * secondsPerToken, sharers: 1) }
 }

@@ -1,5 +1,5 @@
+public import Gemma3n
 internal import Synchronization
-internal import Gemma3n
 
 /// A conversation with a model.
 ///
@@ -15,6 +15,9 @@ internal import Gemma3n
 /// **Answers that end early.** A prompt whose answer is cancelled before its first token, or fails, is forgotten: transcript
 /// and caches are as before. An answer cancelled later stands as far as it came, in the transcript and for the model.
 /// The instructions always stay.
+///
+/// **Sizes.** Of a nested model any part can answer (`size`), chosen per session, per answer or by a policy. With `switching` at
+/// `.recompute` an answer depends on what was said and on the part that answers, never on which parts ran before.
 public final class LanguageModelSession: Sendable {
     public typealias GenerationError = SessionError
 
@@ -28,6 +31,9 @@ public final class LanguageModelSession: Sendable {
     private struct State {
         var transcript: Transcript
         var active: ResponseRequest?
+        var sizing: SessionEngine.Sizing
+        /// Reading the conversation again after a change of size.
+        var gettingReady: ResponseRequest?
         /// How often the conversation was cleared: an answer to what was cleared is not remembered.
         var epoch = 0
     }
@@ -50,13 +56,66 @@ public final class LanguageModelSession: Sendable {
         self.model = model
         self.contextLength = max(1, min(contextLength ?? model.contextLength, model.contextLength))
         engine = EngineBox(SessionEngine(model, contextLength: self.contextLength))
-        state = Mutex(State(transcript: transcript))
+        let sizing = SessionEngine.Sizing(
+            choice: .fixed(.slice(model.slice)), reason: "The size the model was opened with.", switching: .recompute, wishes: SizeWishes(),
+            policy: AutomaticSize())
+        state = Mutex(State(transcript: transcript, sizing: sizing))
     }
 
     /// What was said. A prompt appears together with its answer.
     public var transcript: Transcript { state.withLock { $0.transcript } }
 
     public var isResponding: Bool { state.withLock { $0.active != nil } }
+
+    // MARK: Size
+
+    /// Which part of the model answers from the next prompt on; all of it at the beginning, or what the model was opened with.
+    ///
+    /// Where keys and values have to be made again (`switching`), that begins at once in the background, and a prompt that comes
+    /// earlier goes on from there. A size that this model does not have is refused by the next prompt; `Gemma3nLanguageModel.slice`
+    /// asks before.
+    public var size: SizeChoice {
+        get { state.withLock { $0.sizing.choice } }
+        set {
+            change {
+                $0.choice = newValue
+                $0.reason = "The size of the session."
+            }
+        }
+    }
+
+    /// Whether keys and values of another size are kept or made again. `.recompute` by default: the same conversation then gets the
+    /// same answer whatever ran before it, which tests, caches and users can rely on; `.keep` is the faster approximation.
+    public var switching: SizeSwitching {
+        get { state.withLock { $0.sizing.switching } }
+        set { change { $0.switching = newValue } }
+    }
+
+    /// What an automatic choice heeds.
+    public var sizeWishes: SizeWishes {
+        get { state.withLock { $0.sizing.wishes } }
+        set { state.withLock { $0.sizing.wishes = newValue } }
+    }
+
+    /// Who makes an automatic choice.
+    public var sizePolicy: any SizePolicy {
+        get { state.withLock { $0.sizing.policy } }
+        set { state.withLock { $0.sizing.policy = newValue } }
+    }
+
+    private func change(_ body: (inout SessionEngine.Sizing) -> Void) {
+        let request = ResponseRequest()
+        state.withLock { state in
+            body(&state.sizing)
+            state.gettingReady?.stop()
+            state.gettingReady = request
+        }
+        thread.run { [engine, self] in
+            let sizing = state.withLock { $0.sizing }
+            if case .fixed = sizing.choice, sizing.switching == .recompute { engine.engine.makeReady(sizing, request) }
+            state.withLock { state in if state.gettingReady === request { state.gettingReady = nil } }
+        }
+    }
 
     // MARK: Answers
 
@@ -129,8 +188,8 @@ public final class LanguageModelSession: Sendable {
             guard case .text(let next) = part else { break }
             text += next
         }
-        let (request, transcript) = (ResponseRequest(), transcript)
-        thread.run { [engine, text] in engine.engine.prewarm(text, after: transcript, request) }
+        let (request, transcript, sizing) = (ResponseRequest(), transcript, state.withLock { $0.sizing })
+        thread.run { [engine, text] in engine.engine.prewarm(text, after: transcript, sizing, request) }
     }
 
     /// Begins the conversation anew: all but the instructions is forgotten.
@@ -141,6 +200,7 @@ public final class LanguageModelSession: Sendable {
             if let active = state.active, !active.isStopped { return true }
             state.transcript = state.transcript.beginning
             state.epoch += 1
+            state.gettingReady?.stop()
             return false
         }
         if refused { throw Self.busy }
@@ -157,18 +217,22 @@ public final class LanguageModelSession: Sendable {
         _ prompt: Prompt, _ options: ResponseOptions, _ request: ResponseRequest,
         emit: @escaping @Sendable (ResponseStream.Snapshot) -> Void, completion: @escaping @Sendable (Result<Response, SessionError>) -> Void
     ) {
-        let epoch: Int? = state.withLock { state in
+        let begun: (epoch: Int, sizing: SessionEngine.Sizing)? = state.withLock { state in
             // One that was told to stop ends soon, and the thread runs jobs in order.
             if let active = state.active, !active.isStopped { return nil }
             state.active = request
-            return state.epoch
+            state.gettingReady?.stop()
+            var sizing = state.sizing
+            if let size = options.size { (sizing.choice, sizing.reason) = (size, "Asked for with the prompt.") }
+            if let wishes = options.sizeWishes { sizing.wishes = wishes }
+            return (state.epoch, sizing)
         }
-        guard let epoch else { return completion(.failure(Self.busy)) }
+        guard let (epoch, sizing) = begun else { return completion(.failure(Self.busy)) }
         // The job keeps the session alive until its answer is there.
         thread.run { [self] in
             let transcript = transcript
             let result: Result<Response, SessionError> = Result { () throws(SessionError) in
-                try engine.engine.respond(to: prompt, after: transcript, options, request, emit: emit)
+                try engine.engine.respond(to: prompt, after: transcript, options, sizing, request, emit: emit)
             }
             state.withLock { state in
                 if case .success(let response) = result, response.finishReason != .cancelled || !response.content.isEmpty, state.epoch == epoch {
@@ -185,6 +249,11 @@ extension LanguageModelSession {
     /// For tests: called on the session's thread with every whole prompt and how many of its tokens are processed.
     package func observeFeeding(_ observer: @escaping @Sendable (_ whole: [Int32], _ new: Int) -> Void) {
         thread.run { [engine] in engine.engine.onFeed = { observer($0.tokens, $1) } }
+    }
+
+    /// For tests: called on the session's thread with the number of pictures and sounds that are about to be encoded.
+    package func observeEncoding(_ observer: @escaping @Sendable (_ images: Int, _ clips: Int) -> Void) {
+        thread.run { [engine] in engine.engine.onEncode = { observer($0.images.count, $0.clips.count) } }
     }
 
     /// For tests: called after every token, on the session's thread.

@@ -43,6 +43,9 @@ public struct ResponseStatistics: Sendable, Equatable {
     /// What guessing ahead came to; nil without.
     public internal(set) var speculation: SpeculationStatistics?
 
+    /// The part of the model that answered, and why; nil where no session chose.
+    public internal(set) var size: SizeDecision?
+
     public init() {}
 
     /// Prompt tokens that had to be processed.

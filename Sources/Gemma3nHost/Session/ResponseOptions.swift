@@ -56,6 +56,11 @@ public struct ResponseOptions: Sendable, Equatable {
     /// Whether tokens are guessed ahead: changes the time an answer takes, and nothing else.
     public var speculation = Speculation.off
 
+    /// The part of the model that answers; the session's if nil.
+    public var size: SizeChoice?
+    /// What an automatic choice is to heed; the session's if nil.
+    public var sizeWishes: SizeWishes?
+
     public init(sampling: SamplingMode? = nil, temperature: Double? = nil, maximumResponseTokens: Int? = nil) {
         self.sampling = sampling
         self.temperature = temperature

@@ -1,6 +1,7 @@
 internal import Checkpoint
 internal import Constraints
 internal import Gemma3n
+internal import Synchronization
 internal import Tensors
 internal import Tokenization
 
@@ -20,6 +21,8 @@ final class SessionEngine {
     private var machine: (shape: AnswerShape, machine: ConstraintMachine)?
     /// Called with the whole token sequence before it is fed; for tests.
     var onFeed: ((_ whole: EncodedPrompt, _ new: Int) -> Void)?
+    /// Called with the media that are about to be encoded; for tests.
+    var onEncode: ((EncodedPrompt) -> Void)?
     /// Called after every token, on the session's thread; for tests.
     var onToken: (() -> Void)?
 
@@ -27,6 +30,16 @@ final class SessionEngine {
         self.model = model
         self.contextLength = contextLength
         encoder = PromptEncoder(model.model)
+    }
+
+    /// What decides on the part of the model that answers.
+    struct Sizing {
+        var choice: SizeChoice
+        /// Why, where the choice is fixed.
+        var reason: String
+        var switching: SizeSwitching
+        var wishes: SizeWishes
+        var policy: any SizePolicy
     }
 
     /// Forgets everything; the next prompt is encoded with the transcript it comes with.
@@ -44,7 +57,7 @@ final class SessionEngine {
     ///   prompt is forgotten.
     /// - Throws: `SessionError`; the prompt is forgotten.
     func respond(
-        to prompt: Prompt, after transcript: Transcript, _ options: ResponseOptions, _ request: ResponseRequest,
+        to prompt: Prompt, after transcript: Transcript, _ options: ResponseOptions, _ sizing: Sizing, _ request: ResponseRequest,
         emit: (ResponseStream.Snapshot) -> Void
     ) throws(SessionError) -> Response {
         let clock = ContinuousClock()
@@ -56,6 +69,10 @@ final class SessionEngine {
         }
 
         let matcher = try matcher(options.shape)
+        let others = model.busyRequests.wrappingAdd(1, ordering: .relaxed).oldValue
+        defer { model.busyRequests.wrappingSubtract(1, ordering: .relaxed) }
+        let size = try decide(sizing, others: others)
+        statistics.size = size
         guard let parts = try decode(prompt, request) else { return unanswered() }
         statistics.decodeMediaSeconds = seconds(since: start)
         do throws(GenerationError) {
@@ -63,20 +80,19 @@ final class SessionEngine {
             statistics.promptTokens = whole.tokens.count
             let resolved = try resolve(options, whole)
 
-            let conversation = self.conversation ?? makeConversation()
-            let rest = conversation.advance(to: whole)
+            let conversation = try conversation(of: size.slice)
+            let rest = conversation.advance(to: whole, switching: sizing.switching)
             statistics.cachedTokens = conversation.conversation.tokens.count
             onFeed?(whole, statistics.newTokens)
             if request.isStopped { return unanswered() }
             let encodeStart = clock.now
             let soft: SoftTokens
             do throws(GenerationError) {
-                soft = try model.model.encodeMedia(rest, model.parallelism, releasesEncoders: model.releasesEncoders) { !request.isStopped }
+                soft = try encode(rest, conversation, request)
             } catch {
                 if error.code == .cancelled { return unanswered() }
                 throw error
             }
-            if model.releasesEncoders, !rest.images.isEmpty || !rest.clips.isEmpty { releaseFreedMemory() }
             statistics.encodeSeconds = seconds(since: encodeStart)
 
             let prefillStart = clock.now
@@ -111,6 +127,7 @@ final class SessionEngine {
             statistics.responseTokens = result.tokens.count
             statistics.determinedTokens = result.determinedTokens
             statistics.speculation = result.speculation
+            model.speeds.learn(size.slice, tokens: result.tokens.count, seconds: statistics.generationSeconds, sharers: others + 1)
             if result.finishReason == .cancelled, result.text.isEmpty { return unanswered() }
             remember(whole, result)
             return Response(
@@ -133,7 +150,7 @@ final class SessionEngine {
     }
 
     /// Feeds what is certain of the next prompt, so that its answer begins sooner. Does nothing if that is impossible.
-    func prewarm(_ prefix: String, after transcript: Transcript, _ request: ResponseRequest) {
+    func prewarm(_ prefix: String, after transcript: Transcript, _ sizing: Sizing, _ request: ResponseRequest) {
         do {
             let message = ModelMessage(.user, prefix)
             var whole: EncodedPrompt
@@ -147,20 +164,74 @@ final class SessionEngine {
             // time only, since the caches go back to where the prompt differs.
             whole.tokens.removeLast(min(3, whole.tokens.count))
             guard whole.tokens.count > 1, whole.tokens.count < contextLength else { return }
-            let conversation = self.conversation ?? makeConversation()
-            let rest = conversation.advance(to: whole)
-            try conversation.feed(rest, wanted: .none) { _, _ in !request.isStopped }
+            try feedAhead(whole, sizing, request)
         } catch {
             // The prompt itself will say what is wrong.
         }
     }
 
+    /// Feeds what was said to the part of the model that will answer next, unless its keys and values are there. What was fed when it
+    /// is stopped stays.
+    func makeReady(_ sizing: Sizing, _ request: ResponseRequest) {
+        guard conversation != nil, history.tokens.count > 1, history.tokens.count < contextLength else { return }
+        do {
+            try feedAhead(history, sizing, request)
+        } catch {
+            // The next prompt will say what is wrong.
+        }
+    }
+
+    private func feedAhead(_ whole: EncodedPrompt, _ sizing: Sizing, _ request: ResponseRequest) throws {
+        if request.isStopped { return }
+        let conversation = try conversation(of: try decide(sizing, others: model.busyRequests.load(ordering: .relaxed)).slice)
+        let rest = conversation.advance(to: whole, switching: sizing.switching)
+        let soft = try encode(rest, conversation, request)
+        try conversation.feed(rest, softTokens: soft, wanted: .none) { _, _ in !request.isStopped }
+    }
+
     // MARK: Parts
 
-    private func makeConversation() -> CachedConversation {
-        let made = CachedConversation(model.conversation(contextLength: contextLength))
-        conversation = made
-        return made
+    /// The conversation, going on with a part of the model.
+    private func conversation(of slice: ModelSlice) throws(GenerationError) -> CachedConversation {
+        let conversation =
+            conversation
+            ?? CachedConversation(
+                model.conversation(contextLength: contextLength),
+                softTokenBudget: model.memoryPlan?.softTokenBudget ?? CachedConversation.defaultSoftTokenBudget)
+        self.conversation = conversation
+        do throws(SliceError) {
+            try conversation.conversation.use(slice)
+        } catch {
+            throw GenerationError(.invalidOption, error.message)
+        }
+        return conversation
+    }
+
+    /// - Throws: `invalidOption` if the model has no such part.
+    private func decide(_ sizing: Sizing, others: Int) throws(SessionError) -> SizeDecision {
+        let c = model.model.configuration.text
+        switch sizing.choice {
+        case .fixed(let size):
+            let slice = try model.slice(size)
+            return SizeDecision(slice: slice, name: slice.name(in: c), reason: sizing.reason)
+        case .automatic:
+            let decision = sizing.policy.decide(
+                SizeSituation(
+                    candidates: model.sizes, wishes: sizing.wishes, system: model.systemState(), busyRequests: others,
+                    current: history.tokens.isEmpty ? nil : conversation?.conversation.slice))
+            return SizeDecision(slice: try model.slice(.slice(decision.slice)), name: decision.name, reason: decision.reason)
+        }
+    }
+
+    /// Media are encoded once in a conversation, as long as there is room for what came out.
+    private func encode(
+        _ rest: EncodedPrompt, _ conversation: CachedConversation, _ request: ResponseRequest
+    ) throws(GenerationError) -> SoftTokens {
+        try conversation.softTokens(of: rest) { missing throws(GenerationError) in
+            onEncode?(missing)
+            defer { if model.releasesEncoders { releaseFreedMemory() } }
+            return try model.model.encodeMedia(missing, model.parallelism, releasesEncoders: model.releasesEncoders) { !request.isStopped }
+        }
     }
 
     /// Nil if it was stopped.

@@ -52,6 +52,10 @@ extension SessionError {
         self.init(code, error.message)
     }
 
+    init(_ error: SliceError) {
+        self.init(.invalidOption, error.message)
+    }
+
     init(_ error: MediaError) {
         self.init(.unreadableMedia, error.description)
     }
