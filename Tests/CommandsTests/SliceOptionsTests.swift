@@ -53,4 +53,40 @@ import Testing
         #expect(outcome.code == 1)
         #expect(outcome.error.contains(sentence))
     }
+
+    /// Every command that runs a model takes a size and says which one ran.
+    @Test func commandsTakeSizes() throws {
+        let run = try Program.run(["run", Program.tiny, "hello", "--max-tokens", "2", "--size", "half", "--json"])
+        let size = run.json["size"] as? [String: Any]
+        #expect(size?["name"] as? String == "half" && size?["reason"] as? String == "The size of the session.")
+        #expect(size?["widths"] as? [Int] == [128, 112, 96, 64, 48, 36, 44, 32])
+        let auto = try Program.run(["run", Program.tiny, "hello", "--max-tokens", "2", "--size", "auto", "--task", "draft", "--json"])
+        #expect((auto.json["size"] as? [String: Any])?["reason"] as? String == "A draft takes the smallest.")
+        let limited = try Program.run(["run", Program.tiny, "hello", "--max-tokens", "2", "--size", "half", "--memory", "4GB", "--json"])
+        #expect((limited.json["size"] as? [String: Any])?["name"] as? String == "half")
+
+        let bench = try Program.run(["bench", Program.tiny, "-p", "8", "-n", "8", "-r", "1", "--size", "whole,half", "--json"])
+        let sizes = try #require(bench.json["sizes"] as? [[String: Any]])
+        #expect(sizes.map { $0["name"] as? String } == ["whole", "half"])
+        let counted = sizes.compactMap { $0["counted_bytes_per_token"] as? Double }
+        #expect(counted.count == 2 && counted[1] < counted[0])
+        #expect(sizes.allSatisfy { ($0["switch_seconds"] as? Double ?? 1) < 0.001 })
+
+        let inspect = try Program.run(["inspect", Program.tiny, "--json"])
+        #expect((inspect.json["sizes"] as? [[String: Any]])?.count == 5)
+        #expect(try Program.run(["inspect", Program.tiny]).output.contains("\nsizes\n  half"))
+        #expect(try Program.run(["bench", Program.tiny, "--size", "auto"]).error.contains("--size auto chooses for the answers of run, chat, demo and evaluate."))
+    }
+
+    @Test func chatsChangeTheirSize() throws {
+        let chat = try Program.run(
+            ["chat", Program.tiny, "--stats", "--max-tokens", "3", "--switching", "keep"],
+            input: "hello\n/size half\nmore\n/size auto\nmore\n/size E2B\n/size\n")
+        #expect(chat.code == 0)
+        #expect(chat.error.contains("size whole: The size the model was opened with.\n"))
+        #expect(chat.error.contains("size half: The size of the session.\n"))
+        #expect(chat.error.contains("error: E2B is a slice of Gemma 3n E4B"))
+        #expect(chat.output.contains("half, "))
+        #expect(try Program.run(["chat", Program.tiny, "--switching", "never"]).code == 64)
+    }
 }

@@ -41,7 +41,7 @@ public struct SystemState: Sendable, Hashable {
     /// Now. Takes less than a millisecond on most systems.
     public static var current: SystemState {
         #if os(Linux)
-        SystemState(readFile: ProcessorCount.readSmallFile, names: names, controlGroup: MemoryLimit.controlGroup)
+        SystemState(readFile: readSmallFile, names: names, controlGroup: MemoryLimit.controlGroup)
         #else
         SystemState()
         #endif
