@@ -7,12 +7,29 @@ public struct Parallelism {
     /// Threads that may run tasks at the same time, the caller included; at least 1.
     public let threadCount: Int
     private let run: (_ count: Int, _ task: (Int) -> Void) -> Void
+    private let expect: (_ thread: Int, _ bytes: UnsafeRawBufferPointer) -> Void
 
-    /// - Parameter run: Calls `task` once for every index in `0 ..< count` and returns when all are done.
-    public init(threadCount: Int, run: @escaping (_ count: Int, _ task: (Int) -> Void) -> Void) {
+    /// - Parameters:
+    ///   - run: Calls `task` once for every index in `0 ..< count` and returns when all are done. Threads should begin where `firstTask`
+    ///     says.
+    ///   - expect: Told what a thread will read first in the region after the next one; it may fetch that while it waits.
+    public init(
+        threadCount: Int, expect: @escaping (_ thread: Int, _ bytes: UnsafeRawBufferPointer) -> Void = { _, _ in },
+        run: @escaping (_ count: Int, _ task: (Int) -> Void) -> Void
+    ) {
         self.threadCount = max(1, threadCount)
         self.run = run
+        self.expect = expect
     }
+
+    /// Where the run of neighbouring tasks that `thread` begins with starts; that of the last thread ends at `count`.
+    public static func firstTask(of thread: Int, _ count: Int, threadCount: Int) -> Int {
+        // count * thread / threadCount, which might be too large before the division.
+        count / threadCount * thread + count % threadCount * thread / threadCount
+    }
+
+    /// Says what `thread` will read first in the region after the next one. Changes speed only.
+    package func willRead(_ bytes: UnsafeRawBufferPointer, by thread: Int) { expect(thread, bytes) }
 
     /// Everything on the calling thread.
     public static var serial: Parallelism {

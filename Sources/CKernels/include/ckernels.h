@@ -56,6 +56,11 @@ static inline void ck_prefetch(const void *address, size_t bytes) {
     for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const char *)address + i, 0, 3);
 }
 
+/// Asks for `bytes` bytes that will be read later: as far as the second-level cache.
+static inline void ck_prefetch_later(const void *address, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const char *)address + i, 0, 2);
+}
+
 /// A lock for work that is done once: who finds it taken waits.
 static inline void ck_lock(int32_t *lock) { while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE)) ck_pause(); }
 static inline void ck_unlock(int32_t *lock) { __atomic_store_n(lock, 0, __ATOMIC_RELEASE); }

@@ -66,11 +66,11 @@ private struct BlockAttention {
         let most = last / Self.blockKeys - cache.firstVisible(from: rows.positions[0]) / Self.blockKeys + 1
         scores.reserve(rows.count * heads * most * size)
         let base = scores.pointer
-        let tile = { (row: Int, head: Int) in
+        func tile(_ row: Int, _ head: Int) -> Tile {
             Tile(first: row, count: 1, head: head, queries: queries + row * width + head * g * n)
         }
-        let blocks = { (row: Int) in keyBlocks(from: row, to: row) }
-        let task = { (index: Int) in
+        func blocks(_ row: Int) -> Range<Int> { keyBlocks(from: row, to: row) }
+        func task(_ index: Int) {
             let (block, row, head) = (index % most, index / most / heads, index / most % heads)
             let range = blocks(row)
             if block < range.count {

@@ -167,15 +167,16 @@ public final class TextDecoder {
         while fed < tokens.count {
             guard shouldContinue(fed) else { return fed }
             let count = min(chunk, tokens.count - fed)
-            let kept: [Int]? =
+            let kept: Range<Int>? =
                 switch wanted {
                 case .all: nil
-                case .last: fed + count == tokens.count ? [count - 1] : []
-                case .none: []
+                case .last where fed + count == tokens.count: count - 1..<count
+                case .last, .none: 0..<0
                 }
             let start = fed
-            feed(tokens[start..<start + count], keeping: kept, taps: taps, embedding: { embedding(start + $0, $1) }) { row, logits in
-                onLogits(start + row, logits)
+            tokens.withUnsafeBufferPointer { all in
+                let part = UnsafeBufferPointer(rebasing: all[start..<start + count])
+                feed(part, keeping: kept, taps: taps, embedding: { embedding(start + $0, $1) }) { row, logits in onLogits(start + row, logits) }
             }
             fed += count
         }
@@ -186,21 +187,37 @@ public final class TextDecoder {
     ///
     /// - Throws: `contextFull`, `unknownToken`.
     public func decode<R>(_ token: Int32, taps: Taps? = nil, _ body: (UnsafeMutableBufferPointer<Float>) -> R) throws(GenerationError) -> R {
+        guard position < contextLength else {
+            throw GenerationError(
+                .contextFull,
+                "The prompt needs \(position + 1) tokens of context, but this session holds \(contextLength). Shorten the prompt or open the session with a longer context.")
+        }
+        guard token >= 0, Int(token) < model.configuration.vocabSize else {
+            throw GenerationError(.unknownToken, "The token is \(token), outside the vocabulary of \(model.configuration.vocabSize).")
+        }
         var result: R?
-        try prefill([token], wanted: .last, taps: taps) { _, logits in result = body(logits) }
+        withUnsafePointer(to: token) { pointer in
+            feed(UnsafeBufferPointer(start: pointer, count: 1), keeping: 0..<1, taps: taps, embedding: { _, _ in false }) { _, logits in
+                result = body(logits)
+            }
+        }
         guard let result else { preconditionFailure("one token gives one row of logits") }
         return result
     }
 
     /// One chunk through the whole model.
+    ///
+    /// - Parameter kept: The rows carried on above the last layer that makes K/V; nil for all.
     private func feed(
-        _ tokens: ArraySlice<Int32>, keeping kept: [Int]?, taps: Taps?, embedding: (Int, UnsafeMutablePointer<Float>) -> Bool,
+        _ tokens: UnsafeBufferPointer<Int32>, keeping kept: Range<Int>?, taps: Taps?, embedding: (Int, UnsafeMutablePointer<Float>) -> Bool,
         onLogits: (Int, UnsafeMutableBufferPointer<Float>) -> Void
     ) {
         let c = model.configuration
         let a = activations
         let d = c.hiddenSize
         let count = tokens.count
+        let everyRow = 0..<count
+        let kept = kept == everyRow ? nil : kept
         a.rows.start(at: position, count: count)
 
         // Input embeddings into stream 0.
@@ -214,18 +231,14 @@ public final class TextDecoder {
         taps?.record("text.embeddings", shape: [count, d], a.streams.pointer)
 
         // Per-layer inputs: those of the K/V-sharing layers only for rows that get there.
-        tokens.withUnsafeBufferPointer { ids in
-            let ple = model.perLayerEmbedding
-            let split = kept == nil || !ple.canBegin(at: c.firstSharedLayer) ? c.numHiddenLayers : c.firstSharedLayer
-            let shared = split..<c.numHiddenLayers
-            let e = UnsafePointer(a.streams.pointer)
-            a.weightBytesRead += ple(
-                e, a.input, tokens: ids, layers: 0..<split, rows: 0..<count, into: a.perLayerInputs.pointer, parallelism)
-            for rows in kept.map({ $0.map { $0..<$0 + 1 } }) ?? [0..<count] {
-                a.weightBytesRead += ple(
-                    e, a.input, tokens: ids, layers: shared, rows: rows, into: a.perLayerInputs.pointer, parallelism)
-            }
-        }
+        let ple = model.perLayerEmbedding
+        let split = kept == nil || !ple.canBegin(at: c.firstSharedLayer) ? c.numHiddenLayers : c.firstSharedLayer
+        let e = UnsafePointer(a.streams.pointer)
+        a.weightBytesRead += ple(
+            e, a.input, tokens: tokens, layers: 0..<split, rows: everyRow, into: a.perLayerInputs.pointer, parallelism)
+        a.weightBytesRead += ple(
+            e, a.input, tokens: tokens, layers: split..<c.numHiddenLayers, rows: kept ?? everyRow, into: a.perLayerInputs.pointer,
+            parallelism)
         if kept == nil {
             taps?.record(
                 "text.per_layer_inputs", shape: [count, c.numHiddenLayers, c.hiddenSizePerLayerInput], a.perLayerInputs.pointer)
@@ -237,7 +250,8 @@ public final class TextDecoder {
 
         for (index, layer) in model.layers.enumerated() {
             let isLastOwner = index == c.firstSharedLayer - 1
-            layer(a, cache: sources[index], keeping: isLastOwner ? kept : nil, taps: taps, parallelism)
+            let next = index + 1 < model.layers.count ? model.layers[index + 1].attention.query : model.altupUnembedProjections.first ?? model.head
+            layer(a, cache: sources[index], keeping: isLastOwner ? kept : nil, next: next, taps: taps, parallelism)
             if isLastOwner, kept?.isEmpty == true { break }
         }
         position += count

@@ -53,10 +53,11 @@ struct TextDecoderLayer {
     /// - Parameters:
     ///   - cache: The layer's own cache, or its source's when it shares K/V.
     ///   - kept: If given, rows beyond these end here: they only leave their keys and values in the cache.
-    func callAsFunction(_ a: TextActivations, cache: KVCache, keeping kept: [Int]? = nil, taps: Taps?, _ parallelism: Parallelism) {
+    ///   - next: The matrix that is multiplied after the layer.
+    func callAsFunction(_ a: TextActivations, cache: KVCache, keeping kept: Range<Int>? = nil, next: Matrix, taps: Taps?, _ parallelism: Parallelism) {
         let d = inputNorm.count
         let active = altup.active * a.streamStride
-        let tap = { (name: String, values: UnsafePointer<Float>) in
+        func tap(_ name: String, _ values: UnsafePointer<Float>) {
             taps?.record("text.layers.\(index).\(name)", shape: [a.rows.count, d], values)
         }
 
@@ -82,6 +83,7 @@ struct TextDecoderLayer {
             if kept.isEmpty { return }
             input.set(a.normed.pointer, tokens: a.rows.count, columns: d)
         }
+        if a.rows.count == 1 { expectTogether(parallelism, attention.output, laurel.right) }
         multiplyTogether(
             parallelism, LinearProduct(attention.query, input, into: a.queries.pointer), LinearProduct(laurel.left, input, into: a.low.pointer),
             kept == nil ? keyProduct : nil, kept == nil ? valueProduct : nil)
@@ -96,6 +98,7 @@ struct TextDecoderLayer {
         attention.mix(a.queries.pointer, rows, into: a.mixed.pointer, scores: a.scores, cache: cache, parallelism)
         a.mixedInput.set(a.mixed.pointer, tokens: n, columns: attention.output.columns)
         a.lowInput.set(a.low.pointer, tokens: n, columns: laurel.right.columns)
+        if n == 1 { mlp.expect(parallelism) }
         multiplyTogether(
             parallelism, LinearProduct(attention.output, a.mixedInput, into: a.attended.pointer),
             LinearProduct(laurel.right, a.lowInput, into: a.laurel.pointer))
@@ -115,7 +118,7 @@ struct TextDecoderLayer {
         input.set(a.normed.pointer, tokens: n, columns: d)
         a.weightBytesRead += mlp(
             input, gated: a.gated.pointer, upped: a.upped.pointer, survivors: a.survivors, hidden: a.gatedInput, into: a.hidden.pointer,
-            parallelism)
+            next: perLayerInputGate, parallelism)
         tap("mlp", a.hidden.pointer)
 
         // Correct, then the gated input of the per-layer embedding.
@@ -133,7 +136,7 @@ struct TextDecoderLayer {
             }
         }
         taps?.recordStreams("text.layers.\(index).altup_correct", a.predictions.pointer, a, altup.streamCount, d)
-        addPerLayerInput(a, parallelism)
+        addPerLayerInput(a, next: next, parallelism)
         a.weightBytesRead += attention.query.byteCount + attention.output.byteCount + laurel.left.byteCount + laurel.right.byteCount
         a.weightBytesRead += perLayerInputGate.byteCount + perLayerProjection.byteCount
         a.swapStreams()
@@ -141,11 +144,12 @@ struct TextDecoderLayer {
     }
 
     /// `streams[1...] += norm(W_projection (gelu(W_gate f) * ple))`, `f` the scaled active stream. By index: never stream 0.
-    private func addPerLayerInput(_ a: TextActivations, _ parallelism: Parallelism) {
+    private func addPerLayerInput(_ a: TextActivations, next: Matrix, _ parallelism: Parallelism) {
         let d = inputNorm.count
         let p = perLayerInputGate.rows
         let n = a.rows.count
         a.input.set(a.normed.pointer, tokens: n, columns: d)
+        if n == 1 { expectTogether(parallelism, perLayerProjection) }
         perLayerInputGate.multiply(a.input, into: a.perLayerGate.pointer, parallelism)
         for r in 0..<n {
             let gate = a.perLayerGate.pointer + r * p
@@ -153,6 +157,7 @@ struct TextDecoderLayer {
             ck_gelu_multiply_f32(gate, input, gate, p)
         }
         a.lowInput.set(a.perLayerGate.pointer, tokens: n, columns: p)
+        if n == 1 { expectTogether(parallelism, next) }
         perLayerProjection.multiply(a.lowInput, into: a.hidden.pointer, parallelism)
         parallelism.forEach(n) { r in
             let f = a.hidden.pointer + r * d
@@ -164,7 +169,7 @@ struct TextDecoderLayer {
     }
 
     /// Moves the kept rows of what the rest of the layer reads to the front.
-    private func keep(_ kept: [Int], _ a: TextActivations) {
+    private func keep(_ kept: Range<Int>, _ a: TextActivations) {
         let d = inputNorm.count
         for (new, old) in kept.enumerated() where new != old {
             (a.normed.pointer + new * d).update(from: a.normed.pointer + old * d, count: d)

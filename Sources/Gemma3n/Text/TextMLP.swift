@@ -63,13 +63,16 @@ struct TextMLP {
     ///   - survivors: Scratch, `[T, F]`.
     ///   - hidden: The input of `down`.
     ///   - y: `[T, D]`.
+    ///   - next: The matrix that is multiplied next.
     /// - Returns: Bytes of weights that were read.
     func callAsFunction(
         _ x: LinearInput, gated: UnsafeMutablePointer<Float>, upped: UnsafeMutablePointer<Float>, survivors: Survivors,
-        hidden: LinearInput, into y: UnsafeMutablePointer<Float>, _ parallelism: Parallelism
+        hidden: LinearInput, into y: UnsafeMutablePointer<Float>, next: Matrix, _ parallelism: Parallelism
     ) -> Int {
         let (f, tokens) = (width, x.tokens)
         if let standardDeviations {
+            // What comes right after the gate is known only then.
+            if tokens == 1 { expectTogether(parallelism, next) }
             gate.multiply(x, into: gated, parallelism)
             if skipsUnits || (tokens == 1 && up.layout == .rows) {
                 return gate.byteCount
@@ -81,9 +84,10 @@ struct TextMLP {
                 ck_gelu_cutoff_multiply_f32(g, cutoff(g, standardDeviations), upped + t * f, g, f)
             }
         } else {
+            if tokens == 1 { expectTogether(parallelism, down) }
             multiplyTogether(parallelism, LinearProduct(gate, x, into: gated), LinearProduct(up, x, into: upped))
-            // Pieces small enough for one token to keep all threads busy.
-            let piece = 2048
+            // A smaller piece takes no longer than handing it to another thread.
+            let piece = 1 << 14
             let pieces = (f + piece - 1) / piece
             parallelism.forEach(tokens * pieces) { task in
                 let at = task / pieces * f + task % pieces * piece
@@ -91,8 +95,14 @@ struct TextMLP {
             }
         }
         hidden.set(gated, tokens: tokens, columns: f)
+        if tokens == 1 { expectTogether(parallelism, next) }
         down.multiply(hidden, into: y, parallelism)
         return gate.byteCount + up.byteCount + down.byteCount
+    }
+
+    /// Says that this block comes after the next parallel region.
+    func expect(_ parallelism: Parallelism) {
+        if standardDeviations == nil { expectTogether(parallelism, gate, up) } else { expectTogether(parallelism, gate) }
     }
 
     /// `mean + std * q` over all units of one token; the standard deviation divides by n.
@@ -116,7 +126,7 @@ struct TextMLP {
 
         // Their rows of `up`, and gelu(g) * up, side by side in `upped`. One token: pieces of its list; many: blocks of rows that
         // stay in the cache while all tokens pass.
-        let finish = { (t: Int, list: Range<Int>) in
+        func finish(_ t: Int, _ list: Range<Int>) {
             let (units, values) = (survivors.units(t) + list.lowerBound, survivors.values(t) + list.lowerBound)
             let out = upped + t * f + list.lowerBound
             up.multiplyRows(units, count: list.count, x, token: t, into: out)

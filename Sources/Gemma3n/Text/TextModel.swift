@@ -114,8 +114,11 @@ public final class TextModel: Sendable {
     /// The AltUp streams of the input: `streams[0]` is given, the others are projected to its magnitude.
     func spread(_ streams: UnsafeMutablePointer<Float>, stride: Int, tokens: Int, _ input: LinearInput, _ parallelism: Parallelism) {
         input.set(streams, tokens: tokens, columns: configuration.hiddenSize)
-        for (i, projection) in altupProjections.enumerated() {
-            projection.multiply(input, into: streams + (i + 1) * stride, parallelism)
+        for first in Swift.stride(from: 0, to: altupProjections.count, by: 3) {
+            func product(_ i: Int) -> LinearProduct? {
+                i < altupProjections.count ? LinearProduct(altupProjections[i], input, into: streams + (i + 1) * stride) : nil
+            }
+            if let one = product(first) { multiplyTogether(parallelism, one, product(first + 1), product(first + 2)) }
         }
         parallelism.forEach(tokens) { r in
             for i in 0..<altupProjections.count { matchMagnitude(of: streams, streams + (i + 1) * stride, row: r) }

@@ -39,15 +39,18 @@ final class TextRows {
         for r in 0..<count {
             positions[r] = position + r
             source[r] = r
-            for (kind, rotary) in [(AttentionKind.full, full), (.sliding, sliding)] {
-                let table = table(r, kind)
-                rotary.table(position: position + r, cos: table, sin: table + half)
-            }
+            rotary(full, .full, r)
+            rotary(sliding, .sliding, r)
         }
     }
 
-    /// Keeps the rows `kept` (ascending).
-    func keep(_ kept: [Int]) {
+    private func rotary(_ embedding: RotaryEmbedding, _ kind: AttentionKind, _ r: Int) {
+        let table = table(r, kind)
+        embedding.table(position: positions[r], cos: table, sin: table + half)
+    }
+
+    /// Keeps the rows `kept`.
+    func keep(_ kept: Range<Int>) {
         for (new, old) in kept.enumerated() {
             positions[new] = positions[old]
             source[new] = source[old]

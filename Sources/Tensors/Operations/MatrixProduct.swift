@@ -76,7 +76,8 @@ package func multiplyTogether(
         if let d { d.compute(0..<d.matrix.rows, 0..<tokens) }
         return
     }
-    let (na, nb, nc, nd) = (a.taskCount(threads), b?.taskCount(threads) ?? 0, c?.taskCount(threads) ?? 0, d?.taskCount(threads) ?? 0)
+    func count(_ product: LinearProduct?) -> Int { product?.matrix.taskCount(tokens, threads) ?? 0 }
+    let (na, nb, nc, nd) = (count(a), count(b), count(c), count(d))
     // Rows are split first: a thread then reads its weights once; tokens only where there are too few rows.
     let rowTasks = max(1, na + nb + nc + nd)
     var tokenTasks = 1
@@ -99,27 +100,54 @@ package func multiplyTogether(
     }
 }
 
+/// Says that the products of one token with these matrices are the region after the next one: threads that wait fetch what they will
+/// begin with.
+package func expectTogether(_ parallelism: Parallelism, _ a: Matrix, _ b: Matrix? = nil, _ c: Matrix? = nil, _ d: Matrix? = nil) {
+    let threads = parallelism.threadCount
+    func count(_ matrix: Matrix?) -> Int { matrix?.taskCount(1, threads) ?? 0 }
+    let (na, nb, nc, nd) = (count(a), count(b), count(c), count(d))
+    for thread in 0..<threads {
+        let task = Parallelism.firstTask(of: thread, na + nb + nc + nd, threadCount: threads)
+        let start: UnsafeRawBufferPointer? =
+            if task < na { a.bytes(fromTask: task, threads) }
+            else if task < na + nb { b?.bytes(fromTask: task - na, threads) }
+            else if task < na + nb + nc { c?.bytes(fromTask: task - na - nb, threads) }
+            else { d?.bytes(fromTask: task - na - nb - nc, threads) }
+        if let start { parallelism.willRead(start, by: thread) }
+    }
+}
+
+extension Matrix {
+    /// Rows of one task: small enough to balance the threads, large enough to amortise handing one out.
+    fileprivate func grain(_ tokens: Int, _ threads: Int) -> Int {
+        let work = max(1, columns * tokens)
+        let smallest = (format.isQuantized ? 1 << 18 : 1 << 17) / work
+        let balanced = rows / (4 * threads)
+        return max(16, (max(smallest, min(balanced, 128)) + 15) / 16 * 16)
+    }
+
+    /// The weights from the first row of a task of one token on.
+    fileprivate func bytes(fromTask task: Int, _ threads: Int) -> UnsafeRawBufferPointer {
+        let row = task * grain(1, threads)
+        let first = (layout == .panels ? row / 16 : row) * stride
+        let count = (layout == .panels ? (rows + 15) / 16 : rows) * stride
+        return UnsafeRawBufferPointer(start: base + first, count: max(0, count - first))
+    }
+
+    fileprivate func taskCount(_ tokens: Int, _ threads: Int) -> Int {
+        let grain = grain(tokens, threads)
+        return (rows + grain - 1) / grain
+    }
+}
+
 extension LinearProduct {
     fileprivate func prepare(_ parallelism: Parallelism) {
         precondition(input.columns == matrix.columns, "\(input.columns) inputs for \(matrix.columns) columns")
         if matrix.format.isQuantized { _ = input.quantized(parallelism) }
     }
 
-    /// Rows of one task: small enough to balance the threads, large enough to amortise handing one out.
-    private func grain(_ threads: Int) -> Int {
-        let work = max(1, matrix.columns * input.tokens)
-        let smallest = (matrix.format.isQuantized ? 1 << 18 : 1 << 17) / work
-        let balanced = matrix.rows / (4 * threads)
-        return max(16, (max(smallest, min(balanced, 128)) + 15) / 16 * 16)
-    }
-
-    fileprivate func taskCount(_ threads: Int) -> Int {
-        let grain = grain(threads)
-        return (matrix.rows + grain - 1) / grain
-    }
-
     fileprivate func computeTask(_ task: Int, _ tokens: Range<Int>, _ threads: Int) {
-        let grain = grain(threads)
+        let grain = matrix.grain(input.tokens, threads)
         compute(task * grain..<min(matrix.rows, (task + 1) * grain), tokens)
     }
 
