@@ -56,7 +56,7 @@ import FoundationXML
                 #expect(slice["decode_tokens_per_second"] as? Double ?? 0 > 0 && slice["bytes_per_token"] as? Double ?? 0 > 0)
                 // The same slice alone.
                 let shape = try #require(slice["slice"] as? [String: [Int]])
-                let alone = try model.text.sliced(ModelSlice(widths: shape["widths"] ?? [], leavingOut: shape["skip_layers"] ?? []))
+                let alone = try model.text.sliced(ModelSlice(widths: shape["widths"] ?? [], skipping: shape["skip_layers"] ?? [], of: c))
                 let windows = try Perplexity.windows(of: text, model)
                 let conversation = Conversation(model, contextLength: 512)
                 conversation.decoder.use(alone)

@@ -20,10 +20,10 @@ import Testing
         let half = ["widths": [128, 112, 96, 64, 48, 36, 44, 32], "skip_layers": []]
         #expect(try slice(["--size", "half"]) == half)
         #expect(try slice(["--widths", "128,112,96,64,48,36,44,32"]) == half)
-        let less = ["widths": [128, 112, 96, 64, 48, 36, 0, 32], "skip_layers": [6]]
+        let less = ["widths": [128, 112, 96, 64, 48, 36, 32], "skip_layers": [6]]
         #expect(try slice(["--widths", "128,112,96,64,48,36,32", "--skip-layers", "6"]) == less)
         #expect(try slice(["--slice", "s.json"]) == less)
-        #expect(try slice(["--skip-layers", "5-6"])?["widths"] == [256, 224, 192, 128, 96, 0, 0, 64])
+        #expect(try slice(["--skip-layers", "5-6"])?["widths"] == [256, 224, 192, 128, 96, 64])
         #expect(try slice([]) == nil)
     }
 
