@@ -45,6 +45,14 @@ import Testing
         return files
     }
 
+    /// The stored bytes of every tensor of a packed directory.
+    private func tensors(_ path: String) throws -> [String: [UInt8]] {
+        let file = try SafeTensorsFile(bytes: ByteRegion(copying: try readBytes("\(path)/model.safetensors")), name: "model.safetensors")
+        var bytes: [String: [UInt8]] = [:]
+        for tensor in file.tensors { bytes[tensor.name] = Array(tensor.region.bytes[tensor.offset..<tensor.offset + tensor.byteCount]) }
+        return bytes
+    }
+
     // MARK: The same model
 
     enum Container: String, CaseIterable {
@@ -97,8 +105,11 @@ import Testing
                 #expect(same, "slice \(index)")
                 #expect(try contents(path).values.reduce(0) { $0 + $1.count } == report.fileBytes)
                 #expect(try SlicingSource(ModelFiles(path: path)).configuration.text == c.sliced(slice))
-                // A slice of all is the file itself.
-                if index == 2, container == .packed4 { #expect(try contents(path)["model.safetensors"] == contents(whole)["model.safetensors"]) }
+                // A slice of all holds the file's own bytes.
+                if index == 2, container == .packed4 {
+                    let same = try tensors(path) == tensors(whole)
+                    #expect(same)
+                }
             }
         }
     }
@@ -114,7 +125,7 @@ import Testing
             // Blocks are made row by row and 32 columns at a time: a cut at their borders commutes with quantising, too.
             try self.slice("\(folder)/hf", to: "\(folder)/cut", slice)
             _ = try ModelConverter(ConversionSource(ModelFiles(path: "\(folder)/cut")), ConversionOptions(mix: mix, container: .packed), threads: 2).write(to: "\(folder)/cut-packed")
-            let same = try contents("\(folder)/packed-cut")["model.safetensors"] == contents("\(folder)/cut-packed")["model.safetensors"]
+            let same = try tensors("\(folder)/packed-cut") == tensors("\(folder)/cut-packed")
             #expect(same)
         }
     }
@@ -196,7 +207,7 @@ import Testing
             let (target, partial) = ("\(folder)/out\(ending)", "\(folder)/.out\(ending).partial")
             var stops = 0
             var resumed: [Int] = []
-            for share in [0.1, 0.3, 0.31, 0.8, 0.99] {
+            for share in [0.1, 0.3, 0.31, 0.8] {
                 #expect(throws: CancellationError.self) {
                     try self.slice(whole, to: target, slice, durable: 10_000) { progress in Double(progress.done) < share * Double(progress.total) }
                 }
@@ -327,7 +338,7 @@ import Testing
             let whole = try checkpoint(.f32, in: folder)
             let config = String(decoding: try readBytes("\(whole)/config.json"), as: UTF8.self)
             try make("\(whole)/config.json", Array(config.replacingOccurrences(of: "\"intermediate_size\": 160", with: "\"intermediate_size\": 161").utf8))
-            #expect(message { _ = try self.slice(whole, to: "\(folder)/out", ModelSlice(widths: Array(repeating: 64, count: 7))) }.contains("has shape [64, 160], expected [64, 161]. Is config.json from the same checkpoint?"))
+            #expect(message { _ = try self.slice(whole, to: "\(folder)/out", ModelSlice(widths: Array(repeating: 64, count: 7))) }.contains("has shape [160, 64], expected [161, 64]. Is config.json from the same checkpoint?"))
             try make("\(whole)/config.json", Array(config.replacingOccurrences(of: "\"num_hidden_layers\": 7", with: "\"num_hidden_layers\": 6").utf8))
             #expect(message { _ = try self.slice(whole, to: "\(folder)/out", ModelSlice(widths: Array(repeating: 64, count: 6))) } != "")
             #expect(try names(folder) == ["hf"])
