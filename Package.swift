@@ -91,3 +91,31 @@ if Context.environment["GEMMA3N_MACROS"] != "0" {
         .testTarget(name: "MacroTests", dependencies: ["Gemma3nMacros", "Gemma3nHost", "Checkpoint"], swiftSettings: common),
     ]
 }
+
+// `gemma3n serve`. Hummingbird and what it brings take longer to build than all else here: GEMMA3N_SERVER=0 leaves the command out.
+if Context.environment["GEMMA3N_SERVER"] != "0" {
+    package.dependencies += [
+        // Without its traits: neither swift-configuration nor the full Foundation.
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0", traits: []),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.14.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.10.0"),
+    ]
+    package.targets += [
+        .target(
+            name: "Gemma3nServer",
+            dependencies: [
+                "Gemma3nHost", "Gemma3n", "Constraints", "Tokenization", "Checkpoint", "Tensors",
+                .product(name: "HummingbirdCore", package: "hummingbird"), .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"), .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"), .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: common),
+        .testTarget(name: "Gemma3nServerTests", dependencies: ["Gemma3nServer", "Gemma3nHost", "Checkpoint", "TestSupport"], swiftSettings: common),
+    ]
+    for target in package.targets where target.name == "Gemma3nCommands" {
+        target.dependencies.append("Gemma3nServer")
+        target.swiftSettings?.append(.define("SERVER"))
+    }
+}
