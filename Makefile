@@ -18,9 +18,9 @@ demo: build
 # the tests of the macros only: swift-syntax alone takes longer to build in release than all else.
 test: dependencies
 	GEMMA3N_MACROS=0 $(SWIFT) build -c $(CONFIGURATION) --build-tests
-	GEMMA3N_MACROS=0 $(SWIFT) test -c $(CONFIGURATION) --skip-build
+	GEMMA3N_MACROS=0 Scripts/run-tests.sh $(SWIFT) test -c $(CONFIGURATION) --skip-build
 	$(SWIFT) build -c debug --build-tests --scratch-path .build/debug-check
-	$(SWIFT) test -c debug --skip-build --scratch-path .build/debug-check --filter MacroTests
+	Scripts/run-tests.sh $(SWIFT) test -c debug --skip-build --scratch-path .build/debug-check --filter MacroTests
 	Scripts/check-foundation-free.sh
 	Scripts/check-embedded.sh
 	Scripts/check-arm.sh

@@ -62,6 +62,7 @@ let package = Package(
         .executableTarget(name: "Main", dependencies: ["Gemma3nCommands"], swiftSettings: common),
 
         // Tests.
+        .target(name: "CAllocations", path: "Tests/CAllocations"),
         .target(
             name: "TestSupport", dependencies: ["Gemma3n", "Gemma3nHost", "Tokenization", "Checkpoint", "Tensors"],
             path: "Tests/TestSupport", swiftSettings: common),
@@ -70,7 +71,7 @@ let package = Package(
         .testTarget(name: "TokenizationTests", dependencies: ["Tokenization", "TestSupport"], swiftSettings: common),
         .testTarget(name: "ConstraintsTests", dependencies: ["Constraints", "Checkpoint", "Tokenization", "TestSupport"], swiftSettings: common),
         .testTarget(name: "Gemma3nTests", dependencies: ["Gemma3n", "Constraints", "TestSupport", "CKernels"], swiftSettings: common),
-        .testTarget(name: "Gemma3nHostTests", dependencies: ["Gemma3nHost", "TestSupport"], swiftSettings: common),
+        .testTarget(name: "Gemma3nHostTests", dependencies: ["Gemma3nHost", "TestSupport", "CAllocations"], swiftSettings: common),
         .testTarget(name: "CommandsTests", dependencies: ["Gemma3nCommands", "TestSupport"], swiftSettings: common),
     ],
     cLanguageStandard: .c17

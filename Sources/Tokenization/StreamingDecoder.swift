@@ -22,12 +22,12 @@ public struct StreamingDecoder {
             pending.append(byte)
             return takeWholeCharacters()
         }
-        return finish() + tokenizer.text(id)
+        return pending.isEmpty ? tokenizer.text(id) : finish() + tokenizer.text(id)
     }
 
     /// What was held back: a character that never became complete gives one U+FFFD for each of its bytes.
     public mutating func finish() -> String {
-        defer { pending = [] }
+        defer { pending.removeAll(keepingCapacity: true) }
         return Self.decode(pending)
     }
 
@@ -35,7 +35,7 @@ public struct StreamingDecoder {
     /// has turned out broken is held until it ends.
     private mutating func takeWholeCharacters() -> String {
         guard Self.isValidText(pending) else { return "" }
-        defer { pending = [] }
+        defer { pending.removeAll(keepingCapacity: true) }
         return String(decoding: pending, as: UTF8.self)
     }
 

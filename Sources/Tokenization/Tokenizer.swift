@@ -154,7 +154,17 @@ public final class Tokenizer: Sendable {
     public func byte(_ id: Int32) -> UInt8? { bytesByID[id] }
 
     /// The text of one id that is not a byte: its piece with every U+2581 as a space. Empty if it has no piece.
-    public func text(_ id: Int32) -> String { String(decoding: bytes(of: id), as: UTF8.self) }
+    public func text(_ id: Int32) -> String {
+        let piece = vocabulary.piece(Int(id))
+        return String(unsafeUninitializedCapacity: piece.count) { buffer in
+            var count = 0
+            Self.forEachByte(of: piece) { byte in
+                buffer[count] = byte
+                count += 1
+            }
+            return count
+        }
+    }
 
     /// The bytes an id adds to a text.
     public func bytes(of id: Int32) -> [UInt8] {
@@ -164,16 +174,18 @@ public final class Tokenizer: Sendable {
         return result
     }
 
-    private func appendText(_ id: Int32, to text: inout [UInt8]) {
-        let piece = vocabulary.piece(Int(id))
+    private func appendText(_ id: Int32, to text: inout [UInt8]) { Self.forEachByte(of: vocabulary.piece(Int(id))) { text.append($0) } }
+
+    /// The bytes of a piece's text: U+2581 is a space.
+    @inline(__always)
+    private static func forEachByte(of piece: UnsafeBufferPointer<UInt8>, _ body: (UInt8) -> Void) {
         var i = 0
         while i < piece.count {
-            // U+2581
             if piece[i] == 0xE2, i + 2 < piece.count, piece[i + 1] == 0x96, piece[i + 2] == 0x81 {
-                text.append(0x20)
+                body(0x20)
                 i += 3
             } else {
-                text.append(piece[i])
+                body(piece[i])
                 i += 1
             }
         }

@@ -184,7 +184,8 @@ struct TextStream {
     var isStopped: Bool { matcher.isStopped }
 
     mutating func push(_ token: Int32) -> String {
-        String(decoding: matcher.push(Array(decoder.push(token).utf8)), as: UTF8.self)
+        let text = decoder.push(token)
+        return matcher.isEmpty ? text : String(decoding: matcher.push(Array(text.utf8)), as: UTF8.self)
     }
 
     mutating func finish() -> String {

@@ -154,7 +154,7 @@ extension Conversation {
             try feed(token, guesses: guesses)
             speculator.begin(guesses, from: source, seconds: clock() - start)
         } else {
-            try feed(EncodedPrompt(tokens: []))
+            try feedPending(token)
             speculator.stepped(seconds: clock() - start)
         }
     }

@@ -182,7 +182,8 @@ public final class Conversation {
                 continue
             }
             guard let token = try answer.choose(row(logitsRow)) else { break }
-            pending = [token]
+            pending.removeAll(keepingCapacity: true)
+            pending.append(token)
             guard answer.add(token, onToken: onToken) else { break }
             if decoder.position == decoder.contextLength {
                 reason = .contextFull
@@ -202,6 +203,16 @@ public final class Conversation {
             guard answer.take(token, onToken: onToken) else { return false }
         }
         return true
+    }
+
+    /// Computes the logits after the chosen token, which is all that is pending.
+    func feedPending(_ token: Int32) throws(GenerationError) {
+        hasLogits = false
+        try decoder.decode(token) { logits.pointer.update(from: $0.baseAddress.unsafelyUnwrapped, count: $0.count) }
+        tokens.append(token)
+        pending.removeAll(keepingCapacity: true)
+        logitsRow = 0
+        hasLogits = true
     }
 
     // MARK: For speculation

@@ -130,7 +130,13 @@ public struct Sampler: Sendable {
                     siftDown()
                 }
             }
-            candidates.sort(by: Candidate.precedes)
+            // In place: the worst goes to the end of what is left, again and again.
+            var end = candidates.count
+            while end > 1 {
+                end -= 1
+                candidates.swapAt(0, end)
+                siftDown(to: end)
+            }
         } else {
             // Tokens too unlikely to be drawn need not be sorted: e^-30 of the likeliest is below one in a billion billionth.
             var largest = -Float.infinity
@@ -152,11 +158,13 @@ public struct Sampler: Sendable {
         }
     }
 
-    private mutating func siftDown() {
+    /// - Parameter end: The heap is what lies before; all of it if nil.
+    private mutating func siftDown(to end: Int? = nil) {
+        let end = end ?? candidates.count
         var i = 0
         while true {
             var worst = i
-            for child in [2 * i + 1, 2 * i + 2] where child < candidates.count && Candidate.precedes(candidates[worst], candidates[child]) {
+            for child in [2 * i + 1, 2 * i + 2] where child < end && Candidate.precedes(candidates[worst], candidates[child]) {
                 worst = child
             }
             if worst == i { return }

@@ -12,6 +12,9 @@ public struct StopMatcher: Sendable {
         self.stops = stops.map { Array($0.utf8) }.filter { !$0.isEmpty }
     }
 
+    /// Whether there is nothing to look for.
+    var isEmpty: Bool { stops.isEmpty }
+
     /// Takes the next bytes and gives those that can be let out.
     public mutating func push(_ bytes: [UInt8]) -> [UInt8] {
         if isStopped { return [] }
