@@ -154,15 +154,7 @@ public final class TextDecoder {
         taps: Taps? = nil, shouldContinue: (_ fed: Int) -> Bool = { _ in true },
         onLogits: (_ index: Int, _ logits: UnsafeMutableBufferPointer<Float>) -> Void
     ) throws(GenerationError) -> Int {
-        guard position + tokens.count <= contextLength else {
-            throw GenerationError(
-                .contextFull,
-                "The prompt needs \(position + tokens.count) tokens of context, but this session holds \(contextLength). Shorten the prompt or open the session with a longer context.")
-        }
-        for (index, token) in tokens.enumerated() where token < 0 || Int(token) >= model.configuration.vocabSize {
-            throw GenerationError(
-                .unknownToken, "Token \(index) of the prompt is \(token), outside the vocabulary of \(model.configuration.vocabSize).")
-        }
+        try check(tokens)
         var fed = 0
         while fed < tokens.count {
             guard shouldContinue(fed) else { return fed }
@@ -176,11 +168,48 @@ public final class TextDecoder {
             let start = fed
             tokens.withUnsafeBufferPointer { all in
                 let part = UnsafeBufferPointer(rebasing: all[start..<start + count])
-                feed(part, keeping: kept, taps: taps, embedding: { embedding(start + $0, $1) }) { row, logits in onLogits(start + row, logits) }
+                feed(part, keeping: kept, taps: taps, embedding: { embedding(start + $0, $1) }) { rows in
+                    emitLogits(rows) { row, logits in onLogits(start + row, logits) }
+                }
             }
             fed += count
         }
         return fed
+    }
+
+    /// Feeds tokens and gives what the model makes of each: the normed hidden state that logits are computed from.
+    ///
+    /// - Parameter onState: Called in order with the index of the token and its `D` values, valid during the call.
+    /// - Throws: As `prefill`.
+    public func states(
+        of tokens: [Int32], shouldContinue: (_ fed: Int) -> Bool = { _ in true }, onState: (_ index: Int, _ state: UnsafeBufferPointer<Float>) -> Void
+    ) throws(GenerationError) {
+        try check(tokens)
+        let d = model.configuration.hiddenSize
+        for start in stride(from: 0, to: tokens.count, by: chunk) {
+            if !shouldContinue(start) { return }
+            tokens.withUnsafeBufferPointer { all in
+                let part = UnsafeBufferPointer(rebasing: all[start..<min(start + chunk, tokens.count)])
+                feed(part, keeping: nil, taps: nil, embedding: { _, _ in false }) { rows in
+                    for r in 0..<rows {
+                        onState(start + r, UnsafeBufferPointer(start: activations.normed.pointer + r * d, count: d))
+                    }
+                }
+            }
+        }
+    }
+
+    /// - Throws: `contextFull`, `unknownToken`.
+    private func check(_ tokens: [Int32]) throws(GenerationError) {
+        guard position + tokens.count <= contextLength else {
+            throw GenerationError(
+                .contextFull,
+                "The prompt needs \(position + tokens.count) tokens of context, but this session holds \(contextLength). Shorten the prompt or open the session with a longer context.")
+        }
+        for (index, token) in tokens.enumerated() where token < 0 || Int(token) >= model.configuration.vocabSize {
+            throw GenerationError(
+                .unknownToken, "Token \(index) of the prompt is \(token), outside the vocabulary of \(model.configuration.vocabSize).")
+        }
     }
 
     /// Feeds one token and gives the logits of the next, valid during the call of `body`.
@@ -197,8 +226,8 @@ public final class TextDecoder {
         }
         var result: R?
         withUnsafePointer(to: token) { pointer in
-            feed(UnsafeBufferPointer(start: pointer, count: 1), keeping: 0..<1, taps: taps, embedding: { _, _ in false }) { _, logits in
-                result = body(logits)
+            feed(UnsafeBufferPointer(start: pointer, count: 1), keeping: 0..<1, taps: taps, embedding: { _, _ in false }) { rows in
+                emitLogits(rows) { _, logits in result = body(logits) }
             }
         }
         guard let result else { preconditionFailure("one token gives one row of logits") }
@@ -210,7 +239,7 @@ public final class TextDecoder {
     /// - Parameter kept: The rows carried on above the last layer that makes K/V; nil for all.
     private func feed(
         _ tokens: UnsafeBufferPointer<Int32>, keeping kept: Range<Int>?, taps: Taps?, embedding: (Int, UnsafeMutablePointer<Float>) -> Bool,
-        onLogits: (Int, UnsafeMutableBufferPointer<Float>) -> Void
+        finish: (_ rows: Int) -> Void
     ) {
         let c = model.configuration
         let a = activations
@@ -263,7 +292,7 @@ public final class TextDecoder {
             a.streams.pointer, stride: a.streamStride, tokens: rows, a.input, scratch: a.hidden.pointer, into: a.normed.pointer, parallelism)
         for matrix in model.altupUnembedProjections { a.weightBytesRead += matrix.byteCount }
         taps?.record("text.norm", shape: [rows, d], a.normed.pointer)
-        emitLogits(rows, onLogits)
+        finish(rows)
     }
 
     private func emitLogits(_ rows: Int, _ onLogits: (Int, UnsafeMutableBufferPointer<Float>) -> Void) {

@@ -31,7 +31,7 @@ public final class LanguageModelSession: Sendable {
     private struct State {
         var transcript: Transcript
         var active: ResponseRequest?
-        var sizing: SessionEngine.Sizing
+        var sizing: SizingRequest
         /// Reading the conversation again after a change of size.
         var gettingReady: ResponseRequest?
         /// How often the conversation was cleared: an answer to what was cleared is not remembered.
@@ -56,7 +56,7 @@ public final class LanguageModelSession: Sendable {
         self.model = model
         self.contextLength = max(1, min(contextLength ?? model.contextLength, model.contextLength))
         engine = EngineBox(SessionEngine(model, contextLength: self.contextLength))
-        let sizing = SessionEngine.Sizing(
+        let sizing = SizingRequest(
             choice: .fixed(.slice(model.slice)), reason: "The size the model was opened with.", switching: .recompute, wishes: SizeWishes(),
             policy: AutomaticSize())
         state = Mutex(State(transcript: transcript, sizing: sizing))
@@ -103,7 +103,7 @@ public final class LanguageModelSession: Sendable {
         set { state.withLock { $0.sizing.policy = newValue } }
     }
 
-    private func change(_ body: (inout SessionEngine.Sizing) -> Void) {
+    private func change(_ body: (inout SizingRequest) -> Void) {
         let request = ResponseRequest()
         state.withLock { state in
             body(&state.sizing)
@@ -217,7 +217,7 @@ public final class LanguageModelSession: Sendable {
         _ prompt: Prompt, _ options: ResponseOptions, _ request: ResponseRequest,
         emit: @escaping @Sendable (ResponseStream.Snapshot) -> Void, completion: @escaping @Sendable (Result<Response, SessionError>) -> Void
     ) {
-        let begun: (epoch: Int, sizing: SessionEngine.Sizing)? = state.withLock { state in
+        let begun: (epoch: Int, sizing: SizingRequest)? = state.withLock { state in
             // One that was told to stop ends soon, and the thread runs jobs in order.
             if let active = state.active, !active.isStopped { return nil }
             state.active = request

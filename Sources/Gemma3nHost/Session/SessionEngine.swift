@@ -32,16 +32,6 @@ final class SessionEngine {
         encoder = PromptEncoder(model.model)
     }
 
-    /// What decides on the part of the model that answers.
-    struct Sizing {
-        var choice: SizeChoice
-        /// Why, where the choice is fixed.
-        var reason: String
-        var switching: SizeSwitching
-        var wishes: SizeWishes
-        var policy: any SizePolicy
-    }
-
     /// Forgets everything; the next prompt is encoded with the transcript it comes with.
     func reset() {
         history = EncodedPrompt(tokens: [])
@@ -57,7 +47,7 @@ final class SessionEngine {
     ///   prompt is forgotten.
     /// - Throws: `SessionError`; the prompt is forgotten.
     func respond(
-        to prompt: Prompt, after transcript: Transcript, _ options: ResponseOptions, _ sizing: Sizing, _ request: ResponseRequest,
+        to prompt: Prompt, after transcript: Transcript, _ options: ResponseOptions, _ sizing: SizingRequest, _ request: ResponseRequest,
         emit: (ResponseStream.Snapshot) -> Void
     ) throws(SessionError) -> Response {
         let clock = ContinuousClock()
@@ -150,7 +140,7 @@ final class SessionEngine {
     }
 
     /// Feeds what is certain of the next prompt, so that its answer begins sooner. Does nothing if that is impossible.
-    func prewarm(_ prefix: String, after transcript: Transcript, _ sizing: Sizing, _ request: ResponseRequest) {
+    func prewarm(_ prefix: String, after transcript: Transcript, _ sizing: SizingRequest, _ request: ResponseRequest) {
         do {
             let message = ModelMessage(.user, prefix)
             var whole: EncodedPrompt
@@ -172,7 +162,7 @@ final class SessionEngine {
 
     /// Feeds what was said to the part of the model that will answer next, unless its keys and values are there. What was fed when it
     /// is stopped stays.
-    func makeReady(_ sizing: Sizing, _ request: ResponseRequest) {
+    func makeReady(_ sizing: SizingRequest, _ request: ResponseRequest) {
         guard conversation != nil, history.tokens.count > 1, history.tokens.count < contextLength else { return }
         do {
             try feedAhead(history, sizing, request)
@@ -181,7 +171,7 @@ final class SessionEngine {
         }
     }
 
-    private func feedAhead(_ whole: EncodedPrompt, _ sizing: Sizing, _ request: ResponseRequest) throws {
+    private func feedAhead(_ whole: EncodedPrompt, _ sizing: SizingRequest, _ request: ResponseRequest) throws {
         if request.isStopped { return }
         let conversation = try conversation(of: try decide(sizing, others: model.busyRequests.load(ordering: .relaxed)).slice)
         let rest = conversation.advance(to: whole, switching: sizing.switching)
@@ -208,19 +198,8 @@ final class SessionEngine {
     }
 
     /// - Throws: `invalidOption` if the model has no such part.
-    private func decide(_ sizing: Sizing, others: Int) throws(SessionError) -> SizeDecision {
-        let c = model.model.configuration.text
-        switch sizing.choice {
-        case .fixed(let size):
-            let slice = try model.slice(size)
-            return SizeDecision(slice: slice, name: slice.name(in: c), reason: sizing.reason)
-        case .automatic:
-            let decision = sizing.policy.decide(
-                SizeSituation(
-                    candidates: model.sizes, wishes: sizing.wishes, system: model.systemState(), busyRequests: others,
-                    current: history.tokens.isEmpty ? nil : conversation?.conversation.slice))
-            return SizeDecision(slice: try model.slice(.slice(decision.slice)), name: decision.name, reason: decision.reason)
-        }
+    private func decide(_ sizing: SizingRequest, others: Int) throws(SessionError) -> SizeDecision {
+        try model.decide(sizing, others: others, current: history.tokens.isEmpty ? nil : conversation?.conversation.slice)
     }
 
     /// Media are encoded once in a conversation, as long as there is room for what came out.

@@ -25,14 +25,21 @@ public struct SessionError: Error, Sendable, Equatable {
         case decodingFailure = "decoding_failure"
         /// A schema, regular expression or grammar that cannot be kept to.
         case unsupportedGuide = "unsupported_guide"
+        /// More requests than the engine room takes on.
+        case rateLimited = "rate_limited"
+        /// The engine room takes no more requests.
+        case shuttingDown = "shutting_down"
     }
 
     public let code: Code
     public let message: String
+    /// Seconds after which asking again is worth while; with `rateLimited` only.
+    public let retryAfter: Int?
 
-    public init(_ code: Code, _ message: String) {
+    public init(_ code: Code, _ message: String, retryAfter: Int? = nil) {
         self.code = code
         self.message = message
+        self.retryAfter = retryAfter
     }
 }
 

@@ -1,0 +1,61 @@
+/// What an `EngineRoom` has done and is doing: counters since its beginning, and what is so now.
+public struct EngineFigures: Sendable, Equatable {
+    /// Requests that wait now.
+    public internal(set) var queued = 0
+    /// Requests that are computed now.
+    public internal(set) var running = 0
+
+    /// Requests taken on.
+    public internal(set) var accepted = 0
+    /// Requests refused: the queue was full, or the room is being drained.
+    public internal(set) var refused = 0
+    /// Requests answered to their end.
+    public internal(set) var finished = 0
+    /// Requests whose caller ended them or went away.
+    public internal(set) var cancelled = 0
+    /// Requests that ended with an error.
+    public internal(set) var failed = 0
+
+    /// Tokens of the prompts of requests that began.
+    public internal(set) var promptTokens = 0
+    /// Those of them that were not computed, since they stood in a cache.
+    public internal(set) var cachedTokens = 0
+    /// Tokens of answers.
+    public internal(set) var responseTokens = 0
+
+    /// Passes through the model, by the number of requests that took part.
+    public internal(set) var batchSizes = EngineHistogram(bounds: [1, 2, 4, 8, 16, 32, 64])
+    /// Seconds from a request's arrival to the beginning of its work.
+    public internal(set) var queueSeconds = EngineHistogram(bounds: [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100])
+    /// Seconds from a request's arrival to its first token.
+    public internal(set) var firstTokenSeconds = EngineHistogram(bounds: [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100])
+    /// Seconds between an answer's first and last token, for each token after the first.
+    public internal(set) var tokenSeconds = EngineHistogram(bounds: [0.003, 0.01, 0.03, 0.1, 0.3, 1, 3])
+    /// Seconds from a request's arrival to the end of its answer.
+    public internal(set) var answerSeconds = EngineHistogram(bounds: [0.1, 0.3, 1, 3, 10, 30, 100, 300])
+
+    public init() {}
+}
+
+/// Counts of values by upper bounds, as metrics systems take them.
+public struct EngineHistogram: Sendable, Equatable {
+    /// Ascending.
+    public let bounds: [Double]
+    /// Values up to each bound and above the one before it; last, those above all.
+    public private(set) var counts: [Int]
+    public private(set) var sum = 0.0
+    public private(set) var count = 0
+
+    init(bounds: [Double]) {
+        self.bounds = bounds
+        counts = [Int](repeating: 0, count: bounds.count + 1)
+    }
+
+    public var mean: Double { count > 0 ? sum / Double(count) : 0 }
+
+    mutating func add(_ value: Double) {
+        counts[bounds.firstIndex { value <= $0 } ?? bounds.count] += 1
+        sum += value
+        count += 1
+    }
+}
