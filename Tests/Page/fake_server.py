@@ -52,8 +52,14 @@ class FakeServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.key, self.sizes, self.models, self.delay = key, sizes, models, delay
         self.requests, self.aborted = [], threading.Event()
-        self.is_busy = True
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        self.is_busy, self.is_gone = True, False
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self):
+        """Takes no connection any more and ends those that are open at their next request."""
+        self.is_gone = True
+        self.shutdown()
+        self.server_close()
 
     @property
     def address(self):
@@ -93,6 +99,9 @@ class Handler(BaseHTTPRequestHandler):
         self.json(200, {"object": "list", "data": models})
 
     def do_POST(self):
+        if self.server.is_gone:
+            self.close_connection = True
+            return
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if not self.allowed():
             return

@@ -14,14 +14,17 @@ export async function takePicture() {
   }
   const dialog = byId("camera-dialog");
   const view = byId("camera-view");
+  const take = byId("camera-take");
+  take.disabled = true;
+  view.onloadeddata = () => { take.disabled = false; };
   view.srcObject = stream;
   dialog.showModal();
   const wasTaken = await new Promise(resolve => {
-    byId("camera-take").onclick = () => resolve(true);
+    take.onclick = () => resolve(true);
     byId("camera-cancel").onclick = () => resolve(false);
     dialog.onclose = () => resolve(false);
   });
-  const picture = wasTaken && view.videoWidth > 0 ? await frameOf(view) : null;
+  const picture = wasTaken ? await frameOf(view) : null;
   for (const track of stream.getTracks()) track.stop();
   view.srcObject = null;
   dialog.close();

@@ -105,17 +105,16 @@ class Reader {
 
   string() {
     const start = this.at;
-    for (this.at += 1; !this.ended; this.at += 1) {
-      if (this.text[this.at] === "\\") this.at += 1;
-      else if (this.text[this.at] === "\"") {
-        this.at += 1;
-        return JSON.parse(this.text.slice(start, this.at));
-      }
+    this.at += 1;
+    while (!this.ended && this.text[this.at] !== "\"") {
+      const length = this.text[this.at] !== "\\" ? 1 : this.text[this.at + 1] === "u" ? 6 : 2;
+      if (this.at + length > this.text.length) break;
+      this.at += length;
     }
-    this.at = this.text.length;
-    this.cut = true;
-    const whole = this.text.slice(start).replace(/\\(u[0-9a-fA-F]{0,3})?$/, "");
-    return JSON.parse(whole + "\"");
+    const written = this.text.slice(start, this.at) + "\"";
+    this.cut = this.text[this.at] !== "\"";
+    this.at = this.cut ? this.text.length : this.at + 1;
+    return JSON.parse(written);
   }
 
   word() {
