@@ -51,7 +51,7 @@ class FakeServer(ThreadingHTTPServer):
     def __init__(self, key=None, sizes=True, models=1, delay=0.0):
         super().__init__(("127.0.0.1", 0), Handler)
         self.key, self.sizes, self.models, self.delay = key, sizes, models, delay
-        self.requests, self.aborted = [], threading.Event()
+        self.requests, self.conversations, self.aborted = [], [], threading.Event()
         self.is_busy, self.is_gone = True, False
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -106,6 +106,7 @@ class Handler(BaseHTTPRequestHandler):
         if not self.allowed():
             return
         self.server.requests.append(request)
+        self.server.conversations.append(self.headers["X-Conversation-Id"])
         text = self.last_question(request)
         if text == "busy" and self.server.is_busy:
             self.error(429, "rate_limit_exceeded", "Eight conversations are waiting already.", {"Retry-After": "2"})

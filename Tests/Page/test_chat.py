@@ -64,6 +64,18 @@ class ChatTests(PageTest):
         self.assertTrue(self.server.requests[0]["stream"])
         self.assertEqual(self.server.requests[0]["stream_options"], {"include_usage": True})
 
+    def test_conversation_is_named_to_balancers(self):
+        self.ask("hello")
+        self.answer()
+        self.ask("more")
+        self.answer(1)
+        self.button("New conversation").click()
+        self.ask("other")
+        self.answer()
+        first, second, third = self.server.conversations
+        self.assertTrue(first == second != third and len(third) >= 32)
+        self.assertEqual(self.server.requests[0]["prompt_cache_key"], first)
+
     def test_answer_again(self):
         self.ask("hello")
         expect(self.answer()).to_contain_text("This is answer 1.")

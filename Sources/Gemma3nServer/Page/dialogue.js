@@ -56,7 +56,7 @@ export class Dialogue {
       const messages = await toOpenAI(conversation.system, conversation.messages);
       conversation.messages.push(answer);
       this.onChange(answer);
-      const result = await this.engine.chat({ ...options, messages }, {
+      const result = await this.engine.chat({ ...options, messages, prompt_cache_key: conversation.id }, {
         signal,
         onDelta: delta => {
           pace.piece();

@@ -19,7 +19,8 @@ export class ServerEngine {
   async chat(request, { signal, onDelta }) {
     const response = await this.#fetch("v1/chat/completions", {
       method: "POST",
-      headers: { ...this.#headers(), "Content-Type": "application/json" },
+      // A balancer sends a conversation to the replica that has its beginning in the cache.
+      headers: { ...this.#headers(), "Content-Type": "application/json", "X-Conversation-Id": request.prompt_cache_key ?? "" },
       body: JSON.stringify({ ...request, stream: true, stream_options: { include_usage: true } }),
       signal,
     });

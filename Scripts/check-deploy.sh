@@ -1,0 +1,14 @@
+#!/bin/bash
+# Tests deploy/: the balancer's configuration in a real nginx before two small servers, and the manifests. Installs nginx and
+# python3-yaml through apt-get if they are missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [ ! -x /usr/sbin/nginx ] && ! command -v nginx > /dev/null || ! /usr/bin/python3 -c 'import yaml' 2> /dev/null; then
+    command -v apt-get > /dev/null || { echo "error: nginx and Python's yaml are needed" >&2; exit 1; }
+    root=""
+    [ "$(id -u)" -eq 0 ] || root="sudo"
+    $root apt-get update -qq
+    $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light python3-yaml > /dev/null
+fi
+exec /usr/bin/python3 -B -m unittest discover -s Tests/Deploy
