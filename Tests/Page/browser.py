@@ -51,11 +51,14 @@ class PageTest(unittest.TestCase):
     expected_errors = ()
 
     def setUp(self):
-        self.server = FakeServer(**self.server_options)
+        self.server = self.make_server()
         self.errors, self.strangers = [], []
         self.context = self.new_context()
         self.page = self.context.new_page()
         self.page.goto(self.server.address)
+
+    def make_server(self):
+        return FakeServer(**self.server_options)
 
     def new_context(self, **options):
         context = Browser.get().new_context(permissions=["microphone", "camera"], accept_downloads=True, **{

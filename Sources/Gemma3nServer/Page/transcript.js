@@ -23,7 +23,9 @@ export class Transcript {
       this.latest.hidden = this.follows;
     });
     this.latest.addEventListener("click", () => this.toEnd());
-    new ResizeObserver(() => { if (this.follows) this.toEnd(); }).observe(this.root);
+    const sizes = new ResizeObserver(() => { if (this.follows) this.toEnd(); });
+    sizes.observe(this.root);
+    sizes.observe(this.scroll);
   }
 
   show(conversation) {
