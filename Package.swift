@@ -104,16 +104,24 @@ if Context.environment["GEMMA3N_SERVER"] != "0" {
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.10.0"),
     ]
     package.targets += [
+        .target(name: "CServerPage"),
         .target(
             name: "Gemma3nServer",
             dependencies: [
-                "Gemma3nHost", "Gemma3n", "Constraints", "Tokenization", "Checkpoint", "Tensors",
+                "CServerPage", "Gemma3nHost", "Gemma3n", "Constraints", "Tokenization", "Checkpoint", "Tensors",
                 .product(name: "HummingbirdCore", package: "hummingbird"), .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"), .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"), .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            exclude: ["Page"], swiftSettings: common),
+        .testTarget(
+            name: "Gemma3nServerTests",
+            dependencies: [
+                "Gemma3nServer", "Gemma3nHost", "Checkpoint", "TestSupport", .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: common),
-        .testTarget(name: "Gemma3nServerTests", dependencies: ["Gemma3nServer", "Gemma3nHost", "Checkpoint", "TestSupport"], swiftSettings: common),
     ]
     for target in package.targets where target.name == "Gemma3nCommands" {
         target.dependencies.append("Gemma3nServer")

@@ -18,7 +18,16 @@ public struct Gemma3nCommand: AsyncParsableCommand {
         subcommands: [
             RunCommand.self, ChatCommand.self, InspectCommand.self, TokenizeCommand.self, DetokenizeCommand.self, TraceCommand.self,
             BenchCommand.self, ConvertCommand.self, SliceCommand.self, DemoCommand.self, EvaluateCommand.self, CurveCommand.self, SchemaCommand.self,
-        ])
+        ] + server)
+
+    /// Not in a program built without the server.
+    private static var server: [any ParsableCommand.Type] {
+        #if SERVER
+        [ServeCommand.self]
+        #else
+        []
+        #endif
+    }
 
     public init() {}
 

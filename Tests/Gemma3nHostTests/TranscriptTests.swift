@@ -66,7 +66,7 @@ import Tokenization
         (#"[{"role": "user", "content": [{"type": "image_url", "image_url": 5}]}]"#,
          "messages[0].content[0].image_url is a number, expected a path, a URL, or an object with a url."),
         (#"[{"role": "user", "content": [{"type": "hologram"}]}]"#,
-         #"messages[0].content[0].type is "hologram"; known are "text", "image_url", "audio_url", "input_audio" and "video_url"."#),
+         #"messages[0].content[0].type is "hologram"; known are "text", "image_url", "audio_url", "input_audio", "video_url" and "input_video"."#),
     ])
     func saysWhatIsWrong(json: String, sentence: String) throws {
         let error = #expect(throws: SessionError.self) { try messages(json) }

@@ -25,6 +25,11 @@ enum Output {
 
     static func writeError(_ text: String) { _ = write(text, to: STDERR_FILENO) }
 
+    /// A variable of the environment, if it is set and not empty.
+    static func environment(_ name: String) -> String? {
+        getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+    }
+
     static func error(_ sentence: String) { writeError("error: \(sentence)\n") }
 
     static func warning(_ sentence: String) { writeError("warning: \(sentence)\n") }

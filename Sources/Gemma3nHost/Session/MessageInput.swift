@@ -12,6 +12,7 @@ public import Tokenization
 ///     {"type": "audio_url", "audio_url": {"url": "file:///voice.wav"}}
 ///     {"type": "video_url", "video_url": {"url": "clip.mp4"}}
 ///     {"type": "input_audio", "input_audio": {"data": "<base64>", "format": "wav"}}
+///     {"type": "input_video", "input_video": {"data": "<base64>"}}     or "url"
 ///     {"type": "image", "image": "cat.png"}                            the reference library's own form; likewise audio, video
 ///
 /// URLs are `data:` and `file:` URLs and plain paths. Roles are `system` (or `developer`), `user`, `assistant` (or `model`) and `tool`.
@@ -90,19 +91,26 @@ extension MessageInput {
             return .audio(.encoded(try source(json, ["audio_url", "audio", "url", "path"], at: place, resolve)))
         case "video_url", "video":
             return .video(.encoded(try source(json, ["video_url", "video", "url", "path"], at: place, resolve), VideoSampling()))
-        case "input_audio":
-            guard let data = json["input_audio"]?["data"]?.string else {
-                throw SessionError(.decodingFailure, "\(place).input_audio.data is \(json["input_audio"]?["data"]?.kind ?? "missing"), expected base64 text.")
-            }
-            do throws(MediaError) {
-                return .audio(.encoded(.bytes(try decodeBase64(data.utf8, name: "\(place).input_audio"), name: "\(place).input_audio")))
-            } catch {
-                throw SessionError(error)
-            }
+        case "input_audio": return .audio(.encoded(try data(json, "input_audio", at: place)))
+        case "input_video":
+            if json["input_video"]?["url"] != nil { return .video(.encoded(try source(json, ["input_video"], at: place, resolve), VideoSampling())) }
+            return .video(.encoded(try data(json, "input_video", at: place), VideoSampling()))
         default:
             throw SessionError(
                 .decodingFailure,
-                "\(place).type is \"\(type)\"; known are \"text\", \"image_url\", \"audio_url\", \"input_audio\" and \"video_url\".")
+                "\(place).type is \"\(type)\"; known are \"text\", \"image_url\", \"audio_url\", \"input_audio\", \"video_url\" and \"input_video\".")
+        }
+    }
+
+    /// What stands in base64 under `data`.
+    private static func data(_ json: JSONValue, _ key: String, at place: String) throws(SessionError) -> MediaSource {
+        guard let data = json[key]?["data"]?.string else {
+            throw SessionError(.decodingFailure, "\(place).\(key).data is \(json[key]?["data"]?.kind ?? "missing"), expected base64 text.")
+        }
+        do throws(MediaError) {
+            return .bytes(try decodeBase64(data.utf8, name: "\(place).\(key)"), name: "\(place).\(key)")
+        } catch {
+            throw SessionError(error)
         }
     }
 
@@ -112,6 +120,9 @@ extension MessageInput {
     ) throws(SessionError) -> MediaSource {
         guard let key = keys.first(where: { json[$0] != nil }), let value = json[key] else {
             throw SessionError(.decodingFailure, "\(place).\(keys[0]) is missing, expected a path, a URL, or an object with a url.")
+        }
+        if value.object != nil, value["url"]?.string == nil {
+            throw SessionError(.decodingFailure, "\(place).\(key).url must be a string, \(value["url"].map { "found \($0.kind)" } ?? "but is missing").")
         }
         guard let url = value.string ?? value["url"]?.string else {
             throw SessionError(.decodingFailure, "\(place).\(key) is \(value.kind), expected a path, a URL, or an object with a url.")

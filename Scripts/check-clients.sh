@@ -1,0 +1,16 @@
+#!/bin/bash
+# Runs the official clients of OpenAI, Anthropic and Ollama (Python) against a live `gemma3n serve` with the demo model.
+# GEMMA3N names the program (default: .build/release/gemma3n), CLIENTS a Python with the clients in it; without one, a virtual
+# environment is made in .build.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=${CLIENTS:-}
+if [ -z "$python" ]; then
+    python=.build/clients/bin/python
+    if ! cmp -s Tests/Clients/requirements.txt .build/clients/requirements.txt; then
+        python3 -m venv .build/clients
+        $python -m pip install --quiet --disable-pip-version-check -r Tests/Clients/requirements.txt
+        cp Tests/Clients/requirements.txt .build/clients/requirements.txt
+    fi
+fi
+"$python" -m pytest -q -p no:cacheprovider Tests/Clients

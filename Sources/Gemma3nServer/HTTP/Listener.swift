@@ -1,0 +1,57 @@
+internal import HummingbirdCore
+internal import Logging
+internal import NIOCore
+internal import NIOPosix
+internal import ServiceLifecycle
+internal import UnixSignals
+
+/// The socket, and its end: told to stop, it takes no more connections, lets what is under way finish, and cuts off what takes too long.
+struct Listener: Sendable {
+    let service: HTTPService
+
+    /// Runs until SIGTERM or SIGINT.
+    ///
+    /// - Parameters:
+    ///   - onStart: Told the port once requests are taken.
+    ///   - onStop: Called when no more connections are taken.
+    func run(onStart: @escaping @Sendable (Int) async -> Void, onStop: @escaping @Sendable () async -> Void) async throws {
+        let settings = service.settings
+        let service = service
+        var configuration = HTTP1Channel.Configuration(
+            additionalChannelHandlers: [ConnectionWatch(bodySeconds: settings.bodySeconds, writeSeconds: settings.writeSeconds)],
+            idleTimeout: .seconds(Int64(settings.idleSeconds)))
+        configuration.httpDecoder.maxHeaderFieldSize = settings.headerLimit
+        configuration.httpDecoder.maxHeaderListSize = settings.headerLimit
+        configuration.httpDecoder.maxHeaderFieldCount = settings.headerCountLimit
+        let channel = HTTP1Channel(
+            responder: { request, writer, channel in
+                let watch = try await channel.pipeline.handler(type: ConnectionWatch.self).get()
+                try await service.respond(to: request, writer, watch.connection)
+            },
+            configuration: configuration)
+        let server = Server(
+            childChannelSetup: channel,
+            configuration: ServerConfiguration(
+                address: .hostname(settings.host, port: settings.port),
+                availableConnectionsDelegate: MaximumAvailableConnections(settings.connectionLimit, logger: service.logger)),
+            onServerRunning: { await onStart($0.localAddress?.port ?? settings.port) },
+            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: Self.quiet)
+        var group = ServiceGroupConfiguration(
+            services: [.init(service: server), .init(service: Farewell(action: onStop))], gracefulShutdownSignals: [.sigterm, .sigint], logger: Self.quiet)
+        group.maximumGracefulShutdownDuration = .seconds(settings.drainSeconds)
+        try await ServiceGroup(configuration: group).run()
+    }
+
+    /// The frameworks' own lines say nothing that ours do not.
+    private static var quiet: Logger { Logger(label: "http") { _ in SwiftLogNoOpLogHandler() } }
+}
+
+/// Does something when the server begins to stop.
+private struct Farewell: Service {
+    let action: @Sendable () async -> Void
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        await action()
+    }
+}

@@ -1,0 +1,64 @@
+internal import HTTPTypes
+
+/// A path, what answers there, and who may ask.
+struct Route: Sendable {
+    typealias Handler = @Sendable (Exchange) async throws -> Reply
+
+    let method: HTTPRequest.Method
+    /// Parts between slashes; `{name}` stands for any one part, `{name...}` for all that follow.
+    let pattern: [Substring]
+    /// What it is called in logs and figures.
+    let name: String
+    /// Whether it answers without a key.
+    let isOpen: Bool
+    let handler: Handler
+
+    init(_ method: HTTPRequest.Method, _ pattern: String, isOpen: Bool = false, _ handler: @escaping Handler) {
+        self.method = method
+        self.pattern = pattern.split(separator: "/")
+        name = pattern
+        self.isOpen = isOpen
+        self.handler = handler
+    }
+
+    /// What stands in the places of the names; nil if the path is another.
+    func match(_ parts: [Substring]) -> [String: String]? {
+        var parameters: [String: String] = [:]
+        for (index, wanted) in pattern.enumerated() {
+            if wanted.hasSuffix("...}") {
+                guard index < parts.count else { return nil }
+                parameters[String(wanted.dropFirst().dropLast(4))] = parts[index...].joined(separator: "/")
+                return parameters
+            }
+            guard index < parts.count else { return nil }
+            if wanted.hasPrefix("{") {
+                parameters[String(wanted.dropFirst().dropLast())] = String(parts[index])
+            } else if wanted != parts[index] {
+                return nil
+            }
+        }
+        return parts.count == pattern.count ? parameters : nil
+    }
+}
+
+/// Finds the route of a request.
+struct Router: Sendable {
+    let routes: [Route]
+
+    /// - Throws: 404 if nothing is there, 405 if something is for another method.
+    func route(_ method: HTTPRequest.Method, _ path: String) throws(Refusal) -> (route: Route, parameters: [String: String]) {
+        let parts = path.split(separator: "/")
+        // What answers GET answers HEAD, without the body.
+        let wanted = method == .head ? HTTPRequest.Method.get : method
+        var allowed: [String] = []
+        for route in routes {
+            guard let parameters = route.match(parts) else { continue }
+            if route.method == wanted { return (route, parameters) }
+            allowed.append(route.method.rawValue)
+        }
+        if allowed.isEmpty { throw Refusal(404, "There is nothing at \(path).", code: "unknown_url") }
+        var refusal = Refusal(405, "\(path) takes \(allowed.joined(separator: " and ")), not \(method.rawValue).", code: "method_not_allowed")
+        refusal.allowed = allowed
+        throw refusal
+    }
+}

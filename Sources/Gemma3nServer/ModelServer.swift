@@ -1,0 +1,48 @@
+public import Gemma3nHost
+internal import Logging
+
+/// A model that answers over HTTP, in the protocols clients know.
+public struct ModelServer: Sendable {
+    let desk: Desk
+    let service: HTTPService
+
+    public init(_ model: Gemma3nLanguageModel, _ settings: ServerSettings) {
+        let figures = HTTPFigures()
+        let desk = Desk(model, settings)
+        self.desk = desk
+        var routes = OperationRoutes(desk: desk, figures: figures).routes + ModelRoutes(desk: desk).routes
+        routes += ChatRoutes(desk: desk).routes + CompletionRoutes(desk: desk).routes + EmbeddingRoutes(desk: desk).routes
+        routes += ResponsesRoutes(desk: desk).routes + AnthropicRoutes(desk: desk).routes + OllamaRoutes(desk: desk).routes
+        routes += TranscriptionRoutes(desk: desk).routes
+        routes += PageRoutes().routes
+        let logger = Logger(label: "gemma3n") { _ in LineLogHandler(format: settings.logFormat, logLevel: settings.logLevel.level) }
+        service = HTTPService(settings, Router(routes: routes), figures: figures, logger: logger)
+    }
+
+    /// Listens until SIGTERM or SIGINT.
+    ///
+    /// - Parameter onStart: Told the port when requests are taken.
+    /// - Throws: When it cannot listen there.
+    public func run(onStart: @escaping @Sendable (Int) async -> Void) async throws {
+        do {
+            try await listen(onStart)
+        } catch let error where !desk.isStopping {
+            throw error
+        } catch {
+            service.logger.warning("answers were cut off", metadata: ["seconds": "\(desk.settings.drainSeconds)"])
+        }
+        service.logger.info("stopped")
+    }
+
+    private func listen(_ onStart: @escaping @Sendable (Int) async -> Void) async throws {
+        try await Listener(service: service).run(
+            onStart: { port in
+                service.logger.info("listening", metadata: ["host": "\(desk.settings.host)", "port": "\(port)"])
+                await onStart(port)
+            },
+            onStop: { [desk] in
+                desk.stop()
+                service.logger.info("stopping")
+            })
+    }
+}

@@ -1,0 +1,73 @@
+internal import Gemma3nHost
+
+/// What the server has done, as Prometheus reads it.
+struct Metrics {
+    private(set) var text = ""
+
+    init(_ engine: EngineFigures, _ http: HTTPFigures.Counted) {
+        counter("requests_accepted_total", "Requests the engine took on.", engine.accepted)
+        counter("requests_refused_total", "Requests refused: too many were waiting, or the server was stopping.", engine.refused)
+        counter("requests_finished_total", "Requests answered to their end.", engine.finished)
+        counter("requests_cancelled_total", "Requests whose caller ended them or went away.", engine.cancelled)
+        counter("requests_failed_total", "Requests that ended with an error.", engine.failed)
+        gauge("requests_queued", "Requests that wait.", engine.queued)
+        gauge("requests_running", "Requests that are computed.", engine.running)
+        counter("prompt_tokens_total", "Tokens of prompts.", engine.promptTokens)
+        counter("prompt_tokens_cached_total", "Those of them that stood in a cache.", engine.cachedTokens)
+        counter("response_tokens_total", "Tokens of answers.", engine.responseTokens)
+        histogram("batch_size", "Requests that took part in a pass through the model.", engine.batchSizes)
+        histogram("queue_seconds", "From a request's arrival to the beginning of its work.", engine.queueSeconds)
+        histogram("time_to_first_token_seconds", "From a request's arrival to its first token.", engine.firstTokenSeconds)
+        histogram("time_per_token_seconds", "Between two tokens of an answer.", engine.tokenSeconds)
+        histogram("answer_seconds", "From a request's arrival to the end of its answer.", engine.answerSeconds)
+
+        head("http_requests_total", "HTTP requests by route, method and status.", "counter")
+        for (key, count) in http.requests.sorted(by: { $0.key < $1.key }) {
+            line("http_requests_total", "route=\"\(key.route)\",method=\"\(Self.escaped(key.method))\",status=\"\(key.status)\"", "\(count)")
+        }
+        gauge("http_requests_under_way", "HTTP requests that are being answered.", http.underWay)
+        counter("http_clients_gone_total", "HTTP requests whose client went away before the end.", http.cancelled)
+        counter("http_request_bytes_total", "Bytes of request bodies.", http.bytesIn)
+        head("http_request_seconds", "Time of HTTP requests by route.", "histogram")
+        for (route, times) in http.seconds.sorted(by: { $0.key < $1.key }) {
+            for (bound, count) in zip(Histogram.bounds, times.counts) { line("http_request_seconds_bucket", "route=\"\(route)\",le=\"\(bound)\"", "\(count)") }
+            line("http_request_seconds_bucket", "route=\"\(route)\",le=\"+Inf\"", "\(times.count)")
+            line("http_request_seconds_sum", "route=\"\(route)\"", "\(times.sum)")
+            line("http_request_seconds_count", "route=\"\(route)\"", "\(times.count)")
+        }
+        gauge("process_resident_bytes", "Memory this process holds.", ProcessFigures.residentBytes ?? 0)
+    }
+
+    private mutating func counter(_ name: String, _ help: String, _ value: Int) {
+        head(name, help, "counter")
+        line(name, "", "\(value)")
+    }
+
+    private mutating func gauge(_ name: String, _ help: String, _ value: Int) {
+        head(name, help, "gauge")
+        line(name, "", "\(value)")
+    }
+
+    private mutating func histogram(_ name: String, _ help: String, _ values: EngineHistogram) {
+        head(name, help, "histogram")
+        var sum = 0
+        for (bound, count) in zip(values.bounds, values.counts) {
+            sum += count
+            line(name + "_bucket", "le=\"\(bound)\"", "\(sum)")
+        }
+        line(name + "_bucket", "le=\"+Inf\"", "\(values.count)")
+        line(name + "_sum", "", "\(values.sum)")
+        line(name + "_count", "", "\(values.count)")
+    }
+
+    private mutating func head(_ name: String, _ help: String, _ type: String) {
+        text += "# HELP gemma3n_\(name) \(help)\n# TYPE gemma3n_\(name) \(type)\n"
+    }
+
+    private mutating func line(_ name: String, _ labels: String, _ value: String) {
+        text += "gemma3n_\(name)\(labels.isEmpty ? "" : "{\(labels)}") \(value)\n"
+    }
+
+    /// Any word may be a method.
+    private static func escaped(_ text: String) -> String { text.filter { $0.isASCII && $0.isLetter } }
+}

@@ -1,0 +1,41 @@
+internal import CServerPage
+internal import HTTPTypes
+
+/// The page at `/`: its files are part of the program.
+struct PageRoutes {
+    var routes: [Route] {
+        var routes: [Route] = []
+        for (name, bytes) in Self.files {
+            let reply = Self.reply(name, bytes)
+            routes.append(Route(.get, "/\(name)", isOpen: true) { _ in reply })
+            if name == "index.html" { routes.append(Route(.get, "/", isOpen: true) { _ in reply }) }
+        }
+        return routes
+    }
+
+    static var files: [(name: String, bytes: [UInt8])] {
+        var files: [(String, [UInt8])] = []
+        var index: Int32 = 0
+        while true {
+            let file = cserverpage_file_at(index)
+            guard let name = file.name, let bytes = file.bytes else { return files }
+            files.append((String(cString: name), Array(UnsafeBufferPointer(start: bytes, count: file.count))))
+            index += 1
+        }
+    }
+
+    /// Nothing but what this server sends may run in the page or be asked by it.
+    private static let policy = """
+        default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; media-src 'self' blob: data:; \
+        base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'
+        """
+
+    private static func reply(_ name: String, _ bytes: [UInt8]) -> Reply {
+        let types = ["html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"]
+        let ending = name.split(separator: ".").last.map(String.init) ?? ""
+        var reply = Reply(type: types[ending] ?? "application/octet-stream", .bytes(bytes))
+        reply.headers[.cacheControl] = "no-cache"
+        reply.headers[.contentSecurityPolicy] = policy
+        return reply
+    }
+}

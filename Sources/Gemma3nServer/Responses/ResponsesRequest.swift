@@ -1,0 +1,135 @@
+internal import Checkpoint
+internal import Gemma3nHost
+
+/// A request to `/v1/responses`.
+struct ResponsesRequest {
+    let model: String
+    let work: ChatWork
+    /// The request's own items, and the whole conversation with those before, in the shape of chat completions.
+    let items: [JSONValue]
+    let conversation: [JSONValue]
+    let streams: Bool
+    let stores: Bool
+    /// What the response repeats of the request.
+    let echo: [(String, JSONValue)]
+
+    /// - Parameter earlier: The conversation of an earlier response by its id.
+    /// - Throws: 400 naming the field, 404 for another model or an unknown earlier response.
+    init(_ fields: Fields, _ desk: Desk, earlier: (String) -> [JSONValue]?) throws(Refusal) {
+        model = try fields.string("model") ?? desk.settings.modelName
+        var options = try SamplingFields.options(fields, desk)
+        options.maximumResponseTokens = try fields.int("max_output_tokens", 0...Int.max)
+        let top = try fields.int("top_logprobs", 0...20)
+        let include = try fields.strings("include", atMost: 32) ?? []
+        if include.contains("message.output_text.logprobs") { options.topLogProbabilities = top ?? 0 }
+        let format = try fields.object("text")?.object("format")
+        options.shape = try Self.shape(format)
+        if try fields.bool("background") == true {
+            throw fields.refusal("background", "is not supported: responses come while the client waits.", code: "unsupported_parameter")
+        }
+        let calling = try ToolFields.calling(fields)
+
+        let previous = try fields.string("previous_response_id")
+        var before: [JSONValue] = []
+        if let previous {
+            guard let known = earlier(previous) else {
+                throw Refusal(
+                    404, "The response '\(previous.prefix(80))' is not known: it was never stored, or made room for newer ones.",
+                    field: "previous_response_id", code: "previous_response_not_found")
+            }
+            before = known
+        }
+        items = try Self.items(fields)
+        conversation = before + (try ResponsesInput.messages(items))
+        var messages = conversation
+        if let instructions = try fields.string("instructions") {
+            messages.insert(["role": "system", "content": .string(instructions)], at: 0)
+        }
+        work = ChatWork(.messages(try Messages.parse(.array(messages), at: "input")), options: options, calling: calling)
+        streams = try fields.bool("stream") ?? false
+        stores = try fields.bool("store") ?? true
+        func value(_ key: String, _ otherwise: JSONValue) -> (String, JSONValue) { (key, fields[key] ?? otherwise) }
+        echo = [
+            value("instructions", nil), value("max_output_tokens", nil), value("metadata", [:]), value("parallel_tool_calls", true),
+            ("previous_response_id", previous.map { .string($0) } ?? .null), value("reasoning", ["effort": nil, "summary": nil]),
+            ("store", .bool(stores)), value("temperature", 1.0), value("text", ["format": ["type": "text"]]), value("tool_choice", "auto"),
+            value("tools", []), value("top_p", 1.0), value("truncation", "disabled"), value("user", nil), ("background", false),
+        ]
+    }
+
+    /// The input as items: a string is a message of the user's.
+    private static func items(_ fields: Fields) throws(Refusal) -> [JSONValue] {
+        if let text = fields["input"]?.string { return [["type": "message", "role": "user", "content": .string(text)]] }
+        guard let items = try fields.array("input") else {
+            throw fields.refusal("input", "must be a string or an array of items, but is missing.", code: "invalid_type")
+        }
+        return items
+    }
+
+    private static func shape(_ format: Fields?) throws(Refusal) -> AnswerShape? {
+        guard let format else { return nil }
+        var shape: AnswerShape?
+        switch try format.required("type") {
+        case "text": break
+        case "json_object": shape = .jsonObject
+        case "json_schema":
+            guard let schema = format["schema"] else { throw format.refusal("schema", "is missing, expected a JSON schema.", code: "invalid_type") }
+            shape = .jsonSchema(schema)
+        case let other: throw format.refusal("type", "is \"\(other.prefix(40))\", expected \"text\", \"json_object\" or \"json_schema\".")
+        }
+        try SamplingFields.check(shape, "text.format")
+        return shape
+    }
+}
+
+/// Items of the Responses protocol as messages of chat completions.
+enum ResponsesInput {
+    /// - Throws: 400 naming the item.
+    static func messages(_ items: [JSONValue]) throws(Refusal) -> [JSONValue] {
+        var drafts: [MessageDraft] = []
+        for (index, json) in items.enumerated() {
+            guard let object = json.object else { throw Refusal(400, "input[\(index)] must be an object, found \(json.kind).", field: "input[\(index)]", code: "invalid_type") }
+            let item = Fields(object, at: "input[\(index)]")
+            switch try item.string("type") ?? "message" {
+            case "message":
+                var draft = MessageDraft(try item.required("role"))
+                try add(item, to: &draft)
+                drafts.append(draft)
+            case "function_call":
+                // Calls of one turn are one message.
+                var draft = MessageDraft("assistant")
+                if let last = drafts.last, last.role == "assistant" { draft = drafts.removeLast() }
+                draft.add(callTo: try item.required("name"), arguments: try item.required("arguments"), id: try item.required("call_id"))
+                drafts.append(draft)
+            case "function_call_output":
+                var draft = MessageDraft("tool")
+                draft.callID = try item.required("call_id")
+                try add(item, key: "output", to: &draft)
+                drafts.append(draft)
+            case "reasoning": break
+            case let other:
+                throw item.refusal("type", "is \"\(other.prefix(40))\"; known are \"message\", \"function_call\" and \"function_call_output\".")
+            }
+        }
+        return drafts.map(\.json)
+    }
+
+    private static func add(_ item: Fields, key: String = "content", to draft: inout MessageDraft) throws(Refusal) {
+        if item[key]?.string != nil { return draft.add(text: try item.required(key)) }
+        guard let parts = try item.objects(key) else {
+            throw item.refusal(key, "must be a string or an array of parts, but is missing.", code: "invalid_type")
+        }
+        for part in parts {
+            switch try part.required("type") {
+            case "refusal": draft.add(text: try part.string("refusal") ?? "")
+            case "input_text", "output_text", "text": draft.add(text: try part.required("text"))
+            case "input_image":
+                guard part["file_id"] == nil else { throw part.refusal("file_id", "is not supported: there are no uploaded files. Put the picture in image_url as a data: URL.") }
+                draft.add(image: try part.required("image_url"))
+            case "input_audio": draft.parts.append(.object(part.object))
+            case let other:
+                throw part.refusal("type", "is \"\(other.prefix(40))\"; known are \"input_text\", \"input_image\", \"input_audio\" and \"output_text\".")
+            }
+        }
+    }
+}
