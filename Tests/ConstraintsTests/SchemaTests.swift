@@ -85,6 +85,10 @@ import Testing
         (#"{"oneOf":[{"type":"integer","multipleOf":2},{"type":"integer","multipleOf":3}]}"#, ["2", "3", "4"], ["6", "12", "5"]),
         (#"{"oneOf":[{"type":"object","properties":{"a":{"const":1}},"required":["a"],"additionalProperties":false},{"type":"object","properties":{"b":{}},"required":["b"],"additionalProperties":false}]}"#,
             [#"{"a":1}"#, #"{"b":[]}"#], [#"{"a":1,"b":2}"#, "{}"]),
+        (#"{"type":"object","properties":{"a":{},"b":{}},"additionalProperties":false,"oneOf":[{"required":["a"]},{"required":["b"]}]}"#,
+            [#"{"a":1}"#, #"{"b":[]}"#], [#"{"a":1,"b":2}"#, "{}", #"{"c":1}"#]),
+        (##"{"allOf":[{"$ref":"#/$defs/base"}],"properties":{"b":{}},"unevaluatedProperties":false,"$defs":{"base":{"type":"object","properties":{"a":{}}}}}"##,
+            ["{}", #"{"a":1}"#, #"{"b":2,"a":1}"#], [#"{"c":1}"#, #"{"a":1,"c":1}"#]),
         (#"{"type":"object","properties":{"k":{"enum":["x","y"]},"v":true},"required":["k","v"],"if":{"properties":{"k":{"const":"x"}}},"then":{"properties":{"v":{"type":"integer"}}},"else":{"properties":{"v":{"type":"null"}}}}"#,
             [#"{"k":"x","v":1}"#, #"{"k":"y","v":null}"#], [#"{"k":"x","v":null}"#, #"{"k":"y","v":1}"#]),
         (#"{"type":"object","patternProperties":{"^n_":{"type":"integer"}},"additionalProperties":{"type":"null"},"maxProperties":2}"#,
@@ -105,7 +109,7 @@ import Testing
     }
 
     @Test(arguments: [
-        (#"{"type":"object","properties":{"a":{"unevaluatedItems":false}}}"#, ConstraintError.Code.unsupported, "#/properties/a/unevaluatedItems"),
+        (#"{"type":"object","properties":{"a":{"dependencies":{}}}}"#, ConstraintError.Code.unsupported, "#/properties/a/dependencies"),
         (#"{"typ":"object"}"#, .unsupported, "#/typ"),
         (#"{"type":"text"}"#, .malformed, "#/type"),
         (#"{"minimum":"3"}"#, .malformed, "#/minimum"),

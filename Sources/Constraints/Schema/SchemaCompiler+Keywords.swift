@@ -11,6 +11,7 @@ extension SchemaCompiler {
         "pattern", "format", "items", "prefixItems", "contains", "minContains", "maxContains", "minItems", "maxItems", "uniqueItems",
         "properties", "patternProperties", "additionalProperties", "propertyNames", "required", "minProperties", "maxProperties",
         "dependentRequired", "dependentSchemas", "$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "not", "if", "then", "else",
+        "unevaluatedItems", "unevaluatedProperties",
     ]
 
     func values(schema place: SchemaDocument.Place) throws(ConstraintError) -> ValueSet {
@@ -30,13 +31,14 @@ extension SchemaCompiler {
         try applyReferences(&result, keywords)
         try applyCombinations(&result, keywords)
         try applyDependencies(&result, keywords)
+        if document.asksForUnevaluated { try applyUnevaluated(&result, keywords) }
         return result
     }
 
     private func refuse(_ keyword: String, _ path: String) throws(ConstraintError) {
         let path = path + "/" + SchemaDocument.escaped(keyword)
         switch keyword {
-        case "unevaluatedItems", "unevaluatedProperties", "$recursiveRef", "$recursiveAnchor":
+        case "$recursiveRef", "$recursiveAnchor":
             throw ConstraintError(.unsupported, path: path, "the keyword '\(keyword)' is not supported.")
         case "additionalItems":
             throw ConstraintError(.unsupported, path: path, "the keyword 'additionalItems' is of older drafts; write prefixItems and items.")
@@ -50,7 +52,7 @@ extension SchemaCompiler {
     }
 
     /// The keywords of one schema object.
-    private struct Keywords {
+    struct Keywords {
         let object: JSONObject
         let place: SchemaDocument.Place
 
@@ -238,10 +240,12 @@ extension SchemaCompiler {
             }
             shape.rest = try conjunction(keywords.child("items", items))
         }
+        shape.evaluated = keywords["items"] == nil ? shape.prefix.count : .max
         let minimum = try keywords.count("minContains") ?? 1
         let maximum = try keywords.count("maxContains")
         if let contains = keywords["contains"] {
             let element = try conjunction(keywords.child("contains", contains))
+            if document.asksForUnevaluated { shape.evaluatedElements = [element] }
             if minimum > 0 || maximum != nil {
                 shape.contains.append(.init(element: element, minimum: minimum, maximum: maximum, start: 0))
             }
@@ -329,6 +333,11 @@ extension SchemaCompiler {
                 throw ConstraintError(.tooComplex, path: keywords.path("patternProperties"), "the patterns overlap in more than 64 ways.")
             }
         }
+        if document.asksForUnevaluated {
+            let names = StringSet(automaton: try ByteAutomaton(texts: shape.properties.map { $0.key }, limit: limits.nodes / 2))
+            // Keys that match no pattern are what `unmatched` holds.
+            shape.evaluated = keywords["additionalProperties"] == nil ? try names.union(try unmatched.complement(limits), limits) : .all
+        }
         var others: Conjunction = []
         if let additional = keywords["additionalProperties"] {
             others = try conjunction(keywords.child("additionalProperties", additional))
@@ -374,15 +383,21 @@ extension SchemaCompiler {
         for place in try keywords.children("allOf") ?? [] { result = try intersection(result, try values(try conjunction(place))) }
         if let places = try keywords.children("anyOf") {
             var any = ValueSet()
-            for place in places { any = try union(any, try values(try conjunction(place))) }
+            for place in places {
+                let set = try values(try conjunction(place))
+                // Where two hold, what both have evaluated counts.
+                let both = document.asksForUnevaluated ? try intersection(any, set) : ValueSet()
+                any = try union(try union(any, set), both)
+            }
             result = try intersection(result, any)
         }
         if let places = try keywords.children("oneOf") {
             var one = ValueSet()
             var sets: [ValueSet] = []
-            for place in places { sets.append(try intersection(result, try values(try conjunction(place)))) }
+            for place in places { sets.append(try values(try conjunction(place))) }
             for i in sets.indices {
-                var only = sets[i]
+                // The others are taken away as they stand: what this schema adds to them need not be negated.
+                var only = try intersection(result, sets[i])
                 for j in sets.indices where j != i { only = try located("oneOf", keywords, only, sets[j]) }
                 one = try union(one, only)
             }
@@ -398,6 +413,9 @@ extension SchemaCompiler {
             let first = try intersection(try intersection(result, holds), try values(try self.conjunction(keywords.child("then", then))))
             let second = try located("if", keywords, result, holds)
             result = try union(first, try intersection(second, try values(try self.conjunction(keywords.child("else", otherwise)))))
+        } else if let condition = keywords["if"], document.asksForUnevaluated {
+            // It forbids nothing, but where it holds it has evaluated something.
+            result = try union(result, try intersection(result, try values(try conjunction(keywords.child("if", condition)))))
         }
     }
 

@@ -111,6 +111,8 @@ extension SchemaCompiler {
         result.contains = a.contains + b.contains
         result.isUnique = a.isUnique || b.isUnique
         result.uniquePath = a.isUnique ? a.uniquePath : b.uniquePath
+        result.evaluated = max(a.evaluated, b.evaluated)
+        result.evaluatedElements = a.evaluatedElements + b.evaluatedElements
         return result
     }
 
@@ -180,6 +182,7 @@ extension SchemaCompiler {
         }
         try spend(10 * result.classes.count)
         result.path = a.path.isEmpty ? b.path : a.path
+        result.evaluated = try a.evaluated.union(b.evaluated, limits)
         result.minimum = max(a.minimum, b.minimum)
         result.maximum = [a.maximum, b.maximum].compactMap { $0 }.min()
         return result

@@ -17,6 +17,8 @@ struct SchemaDocument {
     private var anchors: [[UInt8]: Place] = [:]
     /// How many subschemas carry a dynamic anchor of a name.
     private var dynamicAnchors: [[UInt8]: Int] = [:]
+    /// Whether `unevaluatedItems` or `unevaluatedProperties` stands anywhere: else nobody needs to know what has been evaluated.
+    private(set) var asksForUnevaluated = false
 
     init(_ schema: JSONValue) throws(ConstraintError) {
         root = Place(value: schema, path: "#", base: schema["$id"]?.string.map { Self.split(Self.resolve($0, "")).uri } ?? "")
@@ -50,6 +52,7 @@ struct SchemaDocument {
         }
         for member in object.members {
             let path = place.path + "/" + Self.escaped(member.key)
+            if member.key == "unevaluatedItems" || member.key == "unevaluatedProperties" { asksForUnevaluated = true }
             if Self.schemaKeywords.contains(member.key) {
                 try index(Place(value: member.value, path: path, base: place.base), depth: depth + 1)
             } else if Self.listKeywords.contains(member.key), case .array(let elements) = member.value {

@@ -19,6 +19,9 @@ struct ArrayShape {
     var isUnique = false
     /// The path of `uniqueItems`, for errors.
     var uniquePath = ""
+    /// Elements of so many first places, and those that fit one of these, are evaluated: nothing to `unevaluatedItems`.
+    var evaluated = 0
+    var evaluatedElements: [Conjunction] = []
 
     func element(_ index: Int) -> Conjunction { index < prefix.count ? prefix[index] : rest }
 }
@@ -45,6 +48,8 @@ struct ObjectShape {
     var maximum: Int?
     /// Of the subschema, for errors.
     var path = ""
+    /// Keys that are evaluated: nothing to `unevaluatedProperties`.
+    var evaluated = StringSet.none
 
     var requiredCount: Int { properties.reduce(0) { $0 + ($1.isRequired ? 1 : 0) } }
 }
