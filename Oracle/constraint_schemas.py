@@ -1,11 +1,13 @@
-"""Writes Tests/Fixtures/constraints/schemas.json: schemas like those of public programs, for sampling and timing. Those with a text are
-timed over that text.
+"""Writes Tests/Fixtures/constraints/schemas.json: schemas for sampling and timing, those of `interface_schemas.py` among them. Those with a
+text are timed over that text.
 
     python Oracle/constraint_schemas.py
 """
 
 import json
 from pathlib import Path
+
+import interface_schemas
 
 FIXTURE = Path(__file__).parent.parent / "Tests/Fixtures/constraints/schemas.json"
 schemas = []
@@ -113,5 +115,7 @@ def leaves() -> None:
 timed()
 combinations()
 leaves()
+for name, schema in interface_schemas.schemas():
+    add(name, schema)
 FIXTURE.write_text("[\n" + ",\n".join(json.dumps(entry, ensure_ascii=False, separators=(",", ":")) for entry in schemas) + "\n]\n")
 print(f"{len(schemas)} schemas, {FIXTURE.stat().st_size} bytes")
