@@ -58,6 +58,16 @@ class HistoryTests(PageTest):
         self.page.reload()
         expect(self.list).to_contain_text("Fruit")
 
+    def test_deleted_while_answering(self):
+        self.ask("slow")
+        expect(self.page.get_by_role("article", name="Gemma")).to_contain_text("one more word " * 40)
+        self.button("Delete slow").click()
+        expect(self.page.get_by_text("“slow” is deleted.")).to_be_visible()
+        self.assertTrue(self.server.aborted.wait(10), "the server was not told")
+        expect(self.list.get_by_role("listitem")).to_have_count(0)
+        self.page.reload()
+        expect(self.page.get_by_text("Conversations are kept in this browser.")).to_be_visible()
+
     def test_export_and_import(self):
         self.attach(PICTURE)
         self.ask("What is this?")

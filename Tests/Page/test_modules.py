@@ -37,6 +37,8 @@ class ModuleTests(PageTest):
             "[x](javascript:alert(1))": "<p>[x](javascript:alert(1))</p>",
             "[x](https://a.example/b)": '<p><a href="https://a.example/b" target="_blank" rel="noopener noreferrer">x</a></p>',
             "![x](https://a.example/b.png)": '<p><a href="https://a.example/b.png" target="_blank" rel="noopener noreferrer">x</a></p>',
+            "[1] and [x](https://a.example/b_(c) \"title\")":
+                '<p>[1] and <a href="https://a.example/b_(c)" target="_blank" rel="noopener noreferrer">x</a></p>',
             "see https://a.example/b.": '<p>see <a href="https://a.example/b" target="_blank" rel="noopener noreferrer">https://a.example/b</a>.</p>',
         }
         for text, wanted in cases.items():

@@ -62,7 +62,7 @@ class RealServerTests(PageTest):
         self.ask("How many?")
         expect(self.answer().get_by_role("row", name=re.compile("shapes (one|two)"))).to_be_visible()
 
-    def test_policy_and_cache(self):
+    def test_policy(self):
         answer = self.context.request.get(self.server.address)
         self.assertIn("default-src 'none'", answer.headers["content-security-policy"])
         self.assertIn("frame-ancestors 'none'", answer.headers["content-security-policy"])

@@ -27,9 +27,10 @@ let conversation = newConversation(settings.system);
 let models = [];
 let lastSaved = 0;
 
-const dialogue = new Dialogue(engine, () => {
+const deleted = new Set();
+const dialogue = new Dialogue(engine, asked => {
   transcript.changed();
-  if (Date.now() - lastSaved > savingPause) save(conversation, { isQuiet: true });
+  if (Date.now() - lastSaved > savingPause) save(asked, { isQuiet: true });
 });
 const transcript = new Transcript({ edit, again, giveResult }, () => dialogue.isAnswering);
 const composer = new Composer({ send, stop: () => dialogue.stop(), editLast: edit });
@@ -113,7 +114,9 @@ function summary(given) {
 
 // Conversations
 
+/** Keeps a conversation, unless it was deleted while its answer was being written. */
 async function save(saved, { isQuiet = false } = {}) {
+  if (deleted.has(saved.id)) return;
   lastSaved = Date.now();
   try {
     await history.save(saved);
@@ -164,6 +167,7 @@ function startNew() {
 
 async function remove(removed) {
   const next = document.querySelector(`[data-id="${removed.id}"]`)?.nextElementSibling?.querySelector("button");
+  deleted.add(removed.id);
   if (removed.id === conversation.id) await show(newConversation(settings.system));
   await history.delete(removed.id);
   next?.focus();
@@ -172,8 +176,8 @@ async function remove(removed) {
   notice(`“${titleOf(removed)}” is deleted.`, {
     label: "Undo",
     run: async () => {
-      await history.save(removed);
-      await showHistory();
+      deleted.delete(removed.id);
+      await save(removed);
     },
   });
 }

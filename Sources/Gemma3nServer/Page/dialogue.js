@@ -11,7 +11,7 @@ export class Dialogue {
 
   /**
    * @param engine See engine.js.
-   * @param {(message) => void} onChange Called for every piece of an answer, and when it ends.
+   * @param {(conversation) => void} onChange Called for every piece of an answer, and when it ends.
    */
   constructor(engine, onChange) {
     this.engine = engine;
@@ -43,7 +43,7 @@ export class Dialogue {
       }
     } finally {
       if (this.#controller === controller) this.#controller = null;
-      this.onChange(conversation.messages.at(-1));
+      this.onChange(conversation);
     }
   }
 
@@ -55,7 +55,7 @@ export class Dialogue {
     try {
       const messages = await toOpenAI(conversation.system, conversation.messages);
       conversation.messages.push(answer);
-      this.onChange(answer);
+      this.onChange(conversation);
       const result = await this.engine.chat({ ...options, messages, prompt_cache_key: conversation.id }, {
         signal,
         onDelta: delta => {
@@ -63,7 +63,7 @@ export class Dialogue {
           answer.state = "writing";
           answer.text += delta.text;
           for (const call of delta.toolCalls) join(answer.toolCalls, call);
-          this.onChange(answer);
+          this.onChange(conversation);
         },
       });
       answer.state = "done";
@@ -80,8 +80,8 @@ export class Dialogue {
           : { kind: "broken", message: `The page made a mistake: ${error.message}` };
       }
     }
-    answer.toolCalls.forEach((call, index) => { call.id ||= `call_${index}`; });
-    this.onChange(answer);
+    answer.toolCalls.forEach((call, index) => { call.id ||= `call_${conversation.messages.length}_${index}`; });
+    this.onChange(conversation);
     return answer;
   }
 

@@ -1,6 +1,8 @@
 import { element } from "./dom.js";
 
 const deepest = 8;
+/** What stands behind a link's label: an address, whose parentheses are balanced, and a title that is left out. */
+const place = /^\(\s*([^\s()]*(?:\([^\s()]*\)[^\s()]*)*)(?:\s+"[^"]*")?\s*\)/;
 const schemes = /^(https?:\/\/|mailto:)/i;
 
 /** The nodes of one paragraph's text: bold, italic, code, links and line breaks. Works in time linear in the text's length. */
@@ -81,12 +83,10 @@ function emphasis(text, at, closing, depth) {
 function link(text, at, closing, depth) {
   const middle = closing("](", at + 1, () => true);
   if (middle < 0) return undefined;
-  const end = closing(")", middle + 2, () => true);
-  if (end < 0) return undefined;
-  const [target] = text.slice(middle + 2, end).trim().split(/\s/);
   const label = text.slice(at + 1, middle);
-  if (label.includes("\n\n") || !schemes.test(target)) return undefined;
-  return { node: anchor(target, renderInline(label, depth + 1)), end: end + 1 };
+  const [whole, target] = place.exec(text.slice(middle + 1, middle + 2048)) ?? [];
+  if (/[[\]]/.test(label) || !schemes.test(target ?? "")) return undefined;
+  return { node: anchor(target, renderInline(label, depth + 1)), end: middle + 1 + whole.length };
 }
 
 function address(text, at) {

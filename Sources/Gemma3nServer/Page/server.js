@@ -107,7 +107,6 @@ async function errorOf(response) {
   const message = said.message ?? `The server answered ${response.status} ${response.statusText}`.trim() + ".";
   switch (response.status) {
     case 401:
-    case 403:
       return new EngineError("unauthorized", message);
     case 429:
     case 503:
