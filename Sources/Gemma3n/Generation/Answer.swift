@@ -14,6 +14,8 @@ struct Answer {
     private(set) var result = GenerationResult()
     /// The logits of the token chosen last, of allowed tokens and before penalties; kept where log-probabilities are asked for.
     private var unadjusted: [Float]?
+    /// Tokens of the answer that have not been fed.
+    private(set) var pending: [Int32] = []
 
     /// What decides on a token besides the logits, and changes with every token.
     struct Choice {
@@ -59,18 +61,52 @@ struct Answer {
         result.finishReason = .length
     }
 
+    // MARK: Turns
+
+    /// What comes after a row of logits.
+    enum Turn {
+        /// These tokens are to be fed, for the logits of the last; they are `pending` until `wasFed`.
+        case feed(isDetermined: Bool)
+        case ended(FinishReason?)
+    }
+
+    /// Takes a row of logits: chooses a token, or takes those that are determined.
+    ///
+    /// - Parameters:
+    ///   - row: The logits after everything fed so far; changed as they are adjusted.
+    ///   - room: Tokens that may still be fed.
+    /// - Throws: `notANumber` if the weights give no logits; `deadEnd` if no token continues a constrained answer.
+    mutating func turn(
+        _ row: UnsafeMutableBufferPointer<Float>, room: Int, onToken: (GeneratedToken) -> Bool
+    ) throws(GenerationError) -> Turn {
+        if remaining <= 0 { return .ended(nil) }
+        if isWhole { return .ended(.stop) }
+        let determined = determined()
+        if determined.isEmpty {
+            guard let token = try choose(row) else { return .ended(nil) }
+            pending.append(token)
+            guard add(token, onToken: onToken) else { return .ended(nil) }
+            if room < 1 { return .ended(.contextFull) }
+            return isWhole ? .ended(.stop) : .feed(isDetermined: false)
+        }
+        for token in determined {
+            pending.append(token)
+            guard take(token, onToken: onToken) else { return .ended(nil) }
+        }
+        return pending.count > room ? .ended(.contextFull) : .feed(isDetermined: true)
+    }
+
+    /// What was pending is in the caches.
+    mutating func wasFed() { pending.removeAll(keepingCapacity: true) }
+
     /// Tokens the answer may still have.
     var remaining: Int { options.maxTokens - result.tokens.count }
 
     /// Whether a token can be followed by another one: whether it is worth guessing on behind it.
     func goesOn(after token: Int32) -> Bool { !stops.contains(token) && !unsayable.contains(Int(token)) }
 
-    /// Chooses the next token.
-    ///
-    /// - Parameter row: Its logits; changed as they are adjusted.
-    /// - Returns: Nil where the answer ends instead.
-    /// - Throws: `notANumber` if the weights give no logits.
-    mutating func choose(_ row: UnsafeMutableBufferPointer<Float>) throws(GenerationError) -> Int32? {
+    /// Chooses the next token; nil where the answer ends instead.
+    private mutating func choose(_ row: UnsafeMutableBufferPointer<Float>) throws(GenerationError) -> Int32? {
         maskUnsayable(row)
         if !choice.rule(row) {
             throw GenerationError(
@@ -100,7 +136,7 @@ struct Answer {
     }
 
     /// Whether nothing may follow: the answer is whole.
-    var isWhole: Bool { choice.matcher?.isFinished ?? false }
+    private var isWhole: Bool { choice.matcher?.isFinished ?? false }
 
     /// As many of the tokens as may follow each other here.
     func allowed(_ tokens: [Int32]) -> [Int32] {
@@ -109,7 +145,7 @@ struct Answer {
     }
 
     /// The tokens that come next whatever the model says, as the tokenizer writes their text.
-    func determined() -> [Int32] {
+    private func determined() -> [Int32] {
         guard let matcher = choice.matcher else { return [] }
         return Array(matcher.forcedTokens(tokenizer).prefix(max(0, remaining)))
     }
@@ -117,7 +153,7 @@ struct Answer {
     /// Puts a determined token to the answer: its probability is 1.
     ///
     /// - Returns: Whether the answer goes on.
-    mutating func take(_ token: Int32, onToken: (GeneratedToken) -> Bool) -> Bool {
+    private mutating func take(_ token: Int32, onToken: (GeneratedToken) -> Bool) -> Bool {
         choice.sampler.accept(token)
         result.determinedTokens += 1
         let certain = TokenLogProbability(token: token, logProbability: 0)
@@ -132,7 +168,7 @@ struct Answer {
     /// Puts a chosen token to the answer.
     ///
     /// - Returns: Whether the answer goes on.
-    mutating func add(_ token: Int32, onToken: (GeneratedToken) -> Bool) -> Bool {
+    private mutating func add(_ token: Int32, onToken: (GeneratedToken) -> Bool) -> Bool {
         let probabilities = unadjusted.map { values -> (chosen: TokenLogProbability, top: [TokenLogProbability]) in
             var values = values
             return values.withUnsafeMutableBufferPointer {

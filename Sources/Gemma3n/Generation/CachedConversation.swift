@@ -41,42 +41,11 @@ public final class CachedConversation {
     public func advance(to whole: EncodedPrompt, switching: SizeSwitching = .recompute) -> EncodedPrompt {
         let c = conversation.model.configuration
         let held = conversation.tokens + conversation.pending
-        var common = 0
         let exact = conversation.exactTokenCount
         let usable = switching == .keep || exact == conversation.tokens.count ? held.count : exact
-        let limit = min(usable, whole.tokens.count - 1)
-        // Soft tokens passed so far: an image or clip is common only if it is the same one.
-        var (imageTokens, clipTokens) = (0, 0)
-        var (imageStart, clipStart) = (0, 0)
-        let (perImage, perClip) = (c.visionSoftTokensPerImage, c.audioSoftTokensPerClip)
-        while common < limit, held[common] == whole.tokens[common] {
-            let token = held[common]
-            if token == c.imageTokenID, !whole.images.isEmpty {
-                if imageTokens % perImage == 0 {
-                    imageStart = common
-                    let index = imageTokens / perImage
-                    guard index < images.count, index < whole.images.count, images[index] == whole.images[index] else { break }
-                }
-                imageTokens += 1
-            } else if token == c.audioTokenID, !whole.clips.isEmpty {
-                if clipTokens % perClip == 0 {
-                    clipStart = common
-                    let index = clipTokens / perClip
-                    guard index < clips.count, index < whole.clips.count, clips[index] == whole.clips[index] else { break }
-                }
-                clipTokens += 1
-            }
-            common += 1
-        }
-        // Never between the soft tokens of one medium.
-        if imageTokens % perImage != 0 {
-            common = min(common, imageStart)
-            imageTokens -= imageTokens % perImage
-        }
-        if clipTokens % perClip != 0 {
-            common = min(common, clipStart)
-            clipTokens -= clipTokens % perClip
-        }
+        let beginning = CommonBeginning(
+            of: whole, and: EncodedPrompt(tokens: held, images: images, clips: clips), limit: min(usable, whole.tokens.count - 1), c)
+        var common = beginning.tokens
 
         if common < held.count {
             // What is pending was never fed: going back to where it would stand only drops it.
@@ -88,8 +57,8 @@ public final class CachedConversation {
             }
             common = conversation.tokens.count
         }
-        images = Array(whole.images.prefix(imageTokens / max(perImage, 1)))
-        clips = Array(whole.clips.prefix(clipTokens / max(perClip, 1)))
+        images = Array(whole.images.prefix(beginning.images))
+        clips = Array(whole.clips.prefix(beginning.clips))
         return EncodedPrompt(
             tokens: Array(whole.tokens[common...]), images: Array(whole.images[images.count...]), clips: Array(whole.clips[clips.count...]))
     }

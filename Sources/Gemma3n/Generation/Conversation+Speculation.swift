@@ -175,11 +175,11 @@ extension Conversation {
 
         let clock = speculator.clock ?? { 0 }
         let start = clock()
-        let (bookmark, running) = (decoder.bookmark, decoder.model)
+        let (bookmark, running) = (decoder.sequence.bookmark, decoder.model)
         decoder.use(small)
         defer {
             decoder.use(running)
-            decoder.goBack(to: bookmark)
+            decoder.sequence.goBack(to: bookmark)
         }
         var copy = answer.choice
         var draft: [Int32] = []

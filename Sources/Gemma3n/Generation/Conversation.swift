@@ -105,31 +105,14 @@ public final class Conversation {
                 .contextFull,
                 "The conversation needs \(decoder.position + all.count) tokens of context, but this session holds \(decoder.contextLength). Shorten the prompt, start anew, or open the session with a longer context.")
         }
-        let plan = try model.embeddingPlan(all, prompt)
-        let soft: SoftTokens
-        if let softTokens { soft = softTokens } else { soft = try model.encodeMedia(prompt, taps: taps, parallelism) }
-        let c = model.configuration
-        let d = c.text.hiddenSize
-        guard soft.images.count == prompt.images.count * c.visionSoftTokensPerImage * d,
-            soft.clips.count == prompt.clips.count * c.audioSoftTokensPerClip * d
-        else {
-            throw GenerationError(
-                .mediaMismatch,
-                "The soft tokens given are not those of this prompt's \(prompt.images.count) pictures and \(prompt.clips.count) sounds. Encode the media of the same prompt.")
+        let embeddings = try PromptEmbeddings(model, all, prompt) { () throws(GenerationError) in
+            if let softTokens { softTokens } else { try model.encodeMedia(prompt, taps: taps, parallelism) }
         }
         let last = all.count - 1
         hasLogits = false
         let fed = try decoder.prefill(
             all, wanted: wanted,
-            embedding: { index, e in
-                guard let source = plan[index] else { return false }
-                switch source {
-                case .image(let row): soft.images.withUnsafeBufferPointer { e.update(from: $0.baseAddress.unsafelyUnwrapped + row * d, count: d) }
-                case .audio(let row): soft.clips.withUnsafeBufferPointer { e.update(from: $0.baseAddress.unsafelyUnwrapped + row * d, count: d) }
-                case .hard(let vector): vector.withUnsafeBufferPointer { e.update(from: $0.baseAddress.unsafelyUnwrapped, count: d) }
-                }
-                return true
-            },
+            embedding: { embeddings.write($0, into: $1) },
             taps: taps, shouldContinue: { progress($0, all.count) }
         ) { index, row in
             onLogits(index, row)
@@ -164,45 +147,28 @@ public final class Conversation {
         var speculator = try makeSpeculator(options.speculation, hooks.clock)
         defer { if speculator.isOn { controller = (speculator.key, speculator.controller) } }
         var reason: FinishReason?
-        while answer.remaining > 0 {
-            if answer.isWhole {
-                reason = .stop
-                break
+        turns: while true {
+            var isFirst = true
+            let turn = try answer.turn(row(logitsRow), room: decoder.contextLength - decoder.position) { token in
+                if isFirst { pending.removeAll(keepingCapacity: true) }
+                isFirst = false
+                pending.append(token.token)
+                return onToken(token)
             }
-            let determined = answer.determined()
-            if !determined.isEmpty {
+            switch turn {
+            case .ended(let why):
+                reason = why
+                break turns
+            case .feed(isDetermined: true):
                 // All at once, and the logits of the last.
                 speculator.settle()
-                guard take(determined, &answer, onToken) else { break }
-                if decoder.position + pending.count > decoder.contextLength {
-                    reason = .contextFull
-                    break
-                }
                 try feed(EncodedPrompt(tokens: []))
-                continue
+            case .feed(isDetermined: false): try advance(pending[0], answer, &speculator)
             }
-            guard let token = try answer.choose(row(logitsRow)) else { break }
-            pending.removeAll(keepingCapacity: true)
-            pending.append(token)
-            guard answer.add(token, onToken: onToken) else { break }
-            if decoder.position == decoder.contextLength {
-                reason = .contextFull
-                break
-            }
-            if !answer.isWhole { try advance(token, answer, &speculator) }
+            answer.wasFed()
         }
         speculator.settle()
         return answer.finished(reason, speculator.isOn ? speculator.statistics : nil)
-    }
-
-    /// - Returns: Whether the answer goes on.
-    private func take(_ determined: [Int32], _ answer: inout Answer, _ onToken: (GeneratedToken) -> Bool) -> Bool {
-        pending = []
-        for token in determined {
-            pending.append(token)
-            guard answer.take(token, onToken: onToken) else { return false }
-        }
-        return true
     }
 
     /// Computes the logits after the chosen token, which is all that is pending.
@@ -225,18 +191,18 @@ public final class Conversation {
         let count = model.configuration.text.vocabSize
         if logits.count < (1 + guesses.count) * count { logits = FloatBuffer(count: (1 + guesses.count) * count) }
         hasLogits = false
-        let bookmark = decoder.bookmark
+        let bookmark = decoder.sequence.bookmark
         try decoder.prefill([token] + guesses, wanted: .all) { index, row in
             if let base = row.baseAddress { (logits.pointer + index * count).update(from: base, count: count) }
         }
-        decoder.goBack(to: bookmark)
+        decoder.sequence.goBack(to: bookmark)
         hasLogits = true
         takeAsFed(token, row: 0)
     }
 
     /// The chosen token was fed as a guess: row `index` of the logits stands after it.
     private func takeAsFed(_ token: Int32, row index: Int) {
-        decoder.goForward(1)
+        decoder.sequence.goForward(1)
         tokens.append(token)
         pending = []
         logitsRow = index

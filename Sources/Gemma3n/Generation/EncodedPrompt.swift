@@ -18,4 +18,12 @@ public struct SoftTokens: Sendable {
     public internal(set) var images: [Float] = []
     /// `[N, audio_soft_tokens_per_image, D]`
     public internal(set) var clips: [Float] = []
+
+    public init() {}
+
+    /// Puts those of further media behind these.
+    public mutating func append(_ next: SoftTokens) {
+        images += next.images
+        clips += next.clips
+    }
 }

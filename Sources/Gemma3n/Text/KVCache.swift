@@ -38,6 +38,22 @@ final class KVCache {
         if window == nil { blocks.reserveCapacity((contextLength + blockLength - 1) / blockLength) }
     }
 
+    /// A copy of what another one holds of the positions below `end`; of a ring, of all it holds.
+    init(copying other: KVCache, upTo end: Int) {
+        headCount = other.headCount
+        headDim = other.headDim
+        window = other.window
+        format = other.format
+        blockLength = other.blockLength
+        ringLength = other.ringLength
+        blocks.reserveCapacity(other.blocks.capacity)
+        for block in other.blocks.prefix(blockCount(end)) {
+            let copy = UnsafeMutableRawPointer.allocate(byteCount: blockByteCount, alignment: 64)
+            copy.copyMemory(from: block, byteCount: blockByteCount)
+            blocks.append(copy)
+        }
+    }
+
     deinit { for block in blocks { block.deallocate() } }
 
     private static func blockLength(window: Int?, chunk: Int, contextLength: Int) -> Int {
@@ -56,9 +72,14 @@ final class KVCache {
 
     private var blockByteCount: Int { 2 * headCount * blockLength * format.byteCount(headDim) }
 
+    /// Bytes it holds with positions below `end`.
+    func byteCount(upTo end: Int) -> Int { blockCount(end) * blockByteCount }
+
+    private func blockCount(_ end: Int) -> Int { window == nil ? (end + blockLength - 1) / blockLength : 1 }
+
     /// Makes room for positions below `end`.
     func reserve(_ end: Int) {
-        let needed = window == nil ? (end + blockLength - 1) / blockLength : 1
+        let needed = blockCount(end)
         while blocks.count < needed {
             // Whatever is read was stored before; nothing needs to be zero.
             blocks.append(.allocate(byteCount: blockByteCount, alignment: 64))

@@ -1,6 +1,6 @@
 internal import Tensors
 
-/// The working memory of the text model, allocated once per session for chunks of at most `capacity` tokens.
+/// The working memory of the text model, allocated once for passes of at most `capacity` tokens.
 final class TextActivations {
     let capacity: Int
     /// Floats from one AltUp stream to the next, `capacity * D`.

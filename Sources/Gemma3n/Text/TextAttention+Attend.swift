@@ -15,20 +15,38 @@ internal import Tensors
 /// - Source: FlashAttention, arXiv:2205.14135; FlashAttention-2, arXiv:2307.08691.
 extension TextAttention {
     func attend(
-        _ queries: UnsafePointer<Float>, _ rows: TextRows, mixed: UnsafeMutablePointer<Float>, scores: AttentionScores, cache: KVCache,
+        _ queries: UnsafePointer<Float>, _ rows: TextRows, mixed: UnsafeMutablePointer<Float>, scores: AttentionScores, source: Int,
         _ parallelism: Parallelism
     ) {
         if rows.count == 0 { return }
         let attention = BlockAttention(
-            queries: queries, rows: rows, mixed: mixed, cache: cache, queriesPerKVHead: queriesPerKVHead, width: headCount * headDim)
-        let keys = rows.positions[rows.count - 1] + 1 - cache.firstVisible(from: rows.positions[0])
-        let blocks = keys / AttentionScores.blockKeys + 2
-        // Few queries: a task takes one block of keys. Many: one block of queries.
-        if blocks * rows.count <= AttentionScores.partialLimit {
-            attention.byKeys(scores, parallelism)
-        } else {
-            attention.byQueries(scores, parallelism)
+            queries: queries, rows: rows, mixed: mixed, source: source, headCount: headCount / queriesPerKVHead, n: headDim,
+            queriesPerKVHead: queriesPerKVHead)
+        // Few queries of a sequence: a task takes one block of keys, and sequences share a region. Many: one block of queries.
+        var few = 0..<0
+        var most = 0
+        func finishFew() {
+            if !few.isEmpty { attention.byKeys(few, most: most, scores, parallelism) }
         }
+        while few.upperBound < rows.count {
+            let next = rows.neighbours(from: few.upperBound)
+            let blocks = attention.keyBlocks(from: next.lowerBound, to: next.upperBound - 1).count
+            if (blocks + 1) * next.count > AttentionScores.partialLimit {
+                finishFew()
+                attention.byQueries(next, scores, parallelism)
+                few = next.upperBound..<next.upperBound
+                continue
+            }
+            if max(most, blocks) * (few.count + next.count) > AttentionScores.sharedLimit {
+                finishFew()
+                few = next
+                most = blocks
+            } else {
+                few = few.lowerBound..<next.upperBound
+                most = max(few.count == next.count ? 0 : most, blocks)
+            }
+        }
+        finishFew()
     }
 }
 
@@ -38,20 +56,25 @@ private struct BlockAttention {
     let rows: TextRows
     /// `[T, H N]`: the results, and before that the running sums O.
     let mixed: UnsafeMutablePointer<Float>
-    let cache: KVCache
+    /// The number of the cache in each sequence.
+    let source: Int
+    /// K.
+    let headCount: Int
+    /// N.
+    let n: Int
     /// G: queries that share a key.
     let queriesPerKVHead: Int
-    /// H N.
-    let width: Int
 
-    private var n: Int { cache.headDim }
+    /// H N.
+    private var width: Int { headCount * queriesPerKVHead * n }
     private static var blockKeys: Int { AttentionScores.blockKeys }
 
-    /// Rows `first ..< first + count` and one K/V head: their `count` G queries.
+    /// Rows `first ..< first + count` of one sequence and one K/V head: their `count` G queries.
     private struct Tile {
         let first: Int
         let count: Int
         let head: Int
+        let cache: KVCache
         /// `[count G, N]`.
         let queries: UnsafePointer<Float>
     }
@@ -59,58 +82,64 @@ private struct BlockAttention {
     // MARK: Ways through the work
 
     /// A task takes a row, a K/V head and a block of keys; the blocks of a row are joined at the end.
-    func byKeys(_ scores: AttentionScores, _ parallelism: Parallelism) {
-        let (heads, g) = (cache.headCount, queriesPerKVHead)
+    ///
+    /// - Parameter most: Blocks of keys that a row sees at most.
+    func byKeys(_ range: Range<Int>, most: Int, _ scores: AttentionScores, _ parallelism: Parallelism) {
+        let (heads, g) = (headCount, queriesPerKVHead)
         let size = AttentionScores.roomSize(queries: g, headDim: n)
-        let last = rows.positions[rows.count - 1]
-        let most = last / Self.blockKeys - cache.firstVisible(from: rows.positions[0]) / Self.blockKeys + 1
-        scores.reserve(rows.count * heads * most * size)
+        scores.reserve(range.count * heads * most * size)
         let base = scores.pointer
         func tile(_ row: Int, _ head: Int) -> Tile {
-            Tile(first: row, count: 1, head: head, queries: queries + row * width + head * g * n)
+            Tile(first: row, count: 1, head: head, cache: rows.cache(row, source), queries: queries + row * width + head * g * n)
         }
-        func blocks(_ row: Int) -> Range<Int> { keyBlocks(from: row, to: row) }
         func task(_ index: Int) {
-            let (block, row, head) = (index % most, index / most / heads, index / most % heads)
-            let range = blocks(row)
-            if block < range.count {
-                compute(tile(row, head), block: range.lowerBound + block, in: Room(base + index * size, queries: g, headDim: n))
+            let (block, row, head) = (index % most, range.lowerBound + index / most / heads, index / most % heads)
+            let blocks = keyBlocks(from: row, to: row)
+            if block < blocks.count {
+                compute(tile(row, head), block: blocks.lowerBound + block, in: Room(base + index * size, queries: g, headDim: n))
             }
         }
-        let tasks = rows.count * heads * most
-        // Handing out takes about as long as some ten thousand multiply-adds.
-        if tasks * min(Self.blockKeys, last + 1) * g * n < 1 << 17 {
-            for index in 0..<tasks { task(index) }
-        } else {
-            parallelism.forEach(tasks, task)
-        }
-        for row in 0..<rows.count {
+        func joinBlocks(of row: Int) {
+            let count = keyBlocks(from: row, to: row).count
             for head in 0..<heads {
                 let tile = tile(row, head)
-                let first = (row * heads + head) * most
+                let first = ((row - range.lowerBound) * heads + head) * most
                 let total = Room(base + first * size, queries: g, headDim: n)
-                for block in 0..<blocks(row).count {
-                    let room = Room(base + (first + block) * size, queries: g, headDim: n)
-                    join(tile, room, running: total, isFirst: block == 0)
+                for block in 0..<count {
+                    join(tile, Room(base + (first + block) * size, queries: g, headDim: n), running: total, isFirst: block == 0)
                 }
                 finish(tile, total)
             }
         }
+        let tasks = range.count * heads * most
+        // Handing out takes about as long as some ten thousand multiply-adds.
+        let keys = range.reduce(0) { max($0, min(Self.blockKeys, rows.positions[$1] + 1)) }
+        if tasks * keys * g * n < 1 << 17 {
+            for index in 0..<tasks { task(index) }
+        } else {
+            parallelism.forEach(tasks, task)
+        }
+        if tasks * g * n < 1 << 15 {
+            for row in range { joinBlocks(of: row) }
+        } else {
+            parallelism.forEach(range.count) { joinBlocks(of: range.lowerBound + $0) }
+        }
     }
 
-    /// A task takes a block of rows and a K/V head, and goes through the blocks of keys.
-    func byQueries(_ scores: AttentionScores, _ parallelism: Parallelism) {
+    /// A task takes a block of rows of one sequence and a K/V head, and goes through the blocks of keys.
+    func byQueries(_ range: Range<Int>, _ scores: AttentionScores, _ parallelism: Parallelism) {
         let g = queriesPerKVHead
         let blockRows = AttentionScores.blockRows
-        let rowBlocks = (rows.count + blockRows - 1) / blockRows
-        let items = rowBlocks * cache.headCount
+        let rowBlocks = (range.count + blockRows - 1) / blockRows
+        let items = rowBlocks * headCount
         let slots = min(parallelism.threadCount, items)
-        let most = min(blockRows, rows.count) * g
+        let most = min(blockRows, range.count) * g
         // Room for the block, its running M and L, and the queries side by side.
         let roomSize = AttentionScores.roomSize(queries: most, headDim: n)
         let size = roomSize + 2 * most + most * n
         scores.reserve(slots * size)
         let base = scores.pointer
+        let cache = rows.cache(range.lowerBound, source)
         scores.next.store(0, ordering: .relaxed)
         parallelism.forEach(slots) { slot in
             let room = Room(base + slot * size, queries: most, headDim: n)
@@ -120,13 +149,13 @@ private struct BlockAttention {
                 let item = scores.next.wrappingAdd(1, ordering: .relaxed).oldValue
                 if item >= items { break }
                 // The last rows see the most keys: they go first.
-                let first = (rowBlocks - 1 - item / cache.headCount) * blockRows
-                let head = item % cache.headCount
-                let count = min(blockRows, rows.count - first)
+                let first = range.lowerBound + (rowBlocks - 1 - item / headCount) * blockRows
+                let head = item % headCount
+                let count = min(blockRows, range.upperBound - first)
                 for r in 0..<count {
                     (side + r * g * n).update(from: queries + (first + r) * width + head * g * n, count: g * n)
                 }
-                let tile = Tile(first: first, count: count, head: head, queries: side)
+                let tile = Tile(first: first, count: count, head: head, cache: cache, queries: side)
                 let blocks = keyBlocks(from: first, to: first + count - 1)
                 for block in blocks {
                     compute(tile, block: block, in: room)
@@ -137,9 +166,9 @@ private struct BlockAttention {
         }
     }
 
-    /// The blocks of keys that rows `first ... last` see.
-    private func keyBlocks(from first: Int, to last: Int) -> Range<Int> {
-        cache.firstVisible(from: rows.positions[first]) / Self.blockKeys..<rows.positions[last] / Self.blockKeys + 1
+    /// The blocks of keys that rows `first ... last` of one sequence see.
+    func keyBlocks(from first: Int, to last: Int) -> Range<Int> {
+        rows.cache(first, source).firstVisible(from: rows.positions[first]) / Self.blockKeys..<rows.positions[last] / Self.blockKeys + 1
     }
 
     // MARK: One block
@@ -147,6 +176,7 @@ private struct BlockAttention {
     /// m, l and o of a tile's queries for one block of keys.
     private func compute(_ tile: Tile, block: Int, in room: Room) {
         let (g, stride) = (queriesPerKVHead, Self.blockKeys)
+        let cache = tile.cache
         let tokens = tile.count * g
         let from = max(block * stride, cache.firstVisible(from: rows.positions[tile.first]))
         let to = min((block + 1) * stride, rows.positions[tile.first + tile.count - 1] + 1)
@@ -277,6 +307,8 @@ final class AttentionScores {
     static let blockKeys = 256
     /// Rows times blocks of keys whose partial sums are kept at a time.
     static let partialLimit = 260
+    /// The same for rows of several sequences.
+    static let sharedLimit = 1040
     private var buffer = FloatBuffer(count: 0)
     /// The next task of a region whose tasks are more than its slots.
     let next = Atomic<Int>(0)

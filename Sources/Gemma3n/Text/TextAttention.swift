@@ -51,14 +51,21 @@ struct TextAttention {
     ///
     /// - Parameters:
     ///   - keys, values: `W_k x` and `W_v x`, `[T, K N]` each; overwritten.
+    ///   - source: The number of the layer's cache in each sequence.
     func storeKeyValues(
-        _ keys: UnsafeMutablePointer<Float>, _ values: UnsafeMutablePointer<Float>, _ rows: TextRows, cache: KVCache, _ parallelism: Parallelism
+        _ keys: UnsafeMutablePointer<Float>, _ values: UnsafeMutablePointer<Float>, _ rows: TextRows, source: Int, _ parallelism: Parallelism
     ) {
         guard let keyValue, rows.count > 0 else { return }
         let width = keyValue.key.rows
-        cache.reserve(rows.positions[rows.count - 1] + 1)
+        var first = 0
+        while first < rows.count {
+            let neighbours = rows.neighbours(from: first)
+            rows.cache(first, source).reserve(rows.positions[neighbours.upperBound - 1] + 1)
+            first = neighbours.upperBound
+        }
         parallelism.forEach(rows.count) { r in
             let (cos, sin) = rows.rotation(r, kind)
+            let cache = rows.cache(r, source)
             for head in 0..<width / headDim {
                 let (key, value) = (keys + r * width + head * headDim, values + r * width + head * headDim)
                 ck_rms_norm_f32(key, keyValue.keyNorm.pointer, epsilon, key, headDim)
@@ -75,9 +82,10 @@ struct TextAttention {
     ///   - queries: `W_q x`, `[T, H N]`; overwritten.
     ///   - mixed: The weighted values, `[T, H N]`, which `output` projects.
     ///   - scores: Scratch.
+    ///   - source: The number of the cache that is read in each sequence.
     func mix(
         _ queries: UnsafeMutablePointer<Float>, _ rows: TextRows, into mixed: UnsafeMutablePointer<Float>, scores: AttentionScores,
-        cache: KVCache, _ parallelism: Parallelism
+        source: Int, _ parallelism: Parallelism
     ) {
         let width = query.rows
         parallelism.forEach(rows.count) { r in
@@ -88,6 +96,6 @@ struct TextAttention {
                 ck_rope_f32(q, cos, sin, headDim / 2)
             }
         }
-        attend(queries, rows, mixed: mixed, scores: scores, cache: cache, parallelism)
+        attend(queries, rows, mixed: mixed, scores: scores, source: source, parallelism)
     }
 }

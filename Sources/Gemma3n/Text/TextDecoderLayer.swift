@@ -51,10 +51,10 @@ struct TextDecoderLayer {
     /// Runs the layer on all rows of `a`, streams to streams.
     ///
     /// - Parameters:
-    ///   - cache: The layer's own cache, or its source's when it shares K/V.
-    ///   - kept: If given, rows beyond these end here: they only leave their keys and values in the cache.
+    ///   - source: The number of the layer's own cache in each sequence, or of its source's when it shares K/V.
+    ///   - endsUnwanted: Whether rows whose logits are not wanted end here: they only leave their keys and values in the cache.
     ///   - next: The matrix that is multiplied after the layer.
-    func callAsFunction(_ a: TextActivations, cache: KVCache, keeping kept: Range<Int>? = nil, next: Matrix, taps: Taps?, _ parallelism: Parallelism) {
+    func callAsFunction(_ a: TextActivations, source: Int, endsUnwanted: Bool = false, next: Matrix, taps: Taps?, _ parallelism: Parallelism) {
         let d = inputNorm.count
         let active = altup.active * a.streamStride
         func tap(_ name: String, _ values: UnsafePointer<Float>) {
@@ -75,27 +75,27 @@ struct TextDecoderLayer {
         let (keys, values) = (a.projected.pointer, a.projected.pointer + a.rows.count * (attention.keyValue?.key.rows ?? 0))
         let keyProduct = attention.keyValue.map { LinearProduct($0.key, input, into: keys) }
         let valueProduct = attention.keyValue.map { LinearProduct($0.value, input, into: values) }
-        if let kept {
+        if endsUnwanted {
             if let keyProduct { multiplyTogether(parallelism, keyProduct, valueProduct) }
-            attention.storeKeyValues(keys, values, a.rows, cache: cache, parallelism)
+            attention.storeKeyValues(keys, values, a.rows, source: source, parallelism)
             if let keyValue = attention.keyValue { a.weightBytesRead += keyValue.key.byteCount + keyValue.value.byteCount }
-            keep(kept, a)
-            if kept.isEmpty { return }
+            dropUnwanted(a)
+            if a.rows.count == 0 { return }
             input.set(a.normed.pointer, tokens: a.rows.count, columns: d)
         }
         if a.rows.count == 1 { expectTogether(parallelism, attention.output, laurel.right) }
         multiplyTogether(
             parallelism, LinearProduct(attention.query, input, into: a.queries.pointer), LinearProduct(laurel.left, input, into: a.low.pointer),
-            kept == nil ? keyProduct : nil, kept == nil ? valueProduct : nil)
-        if kept == nil {
-            attention.storeKeyValues(keys, values, a.rows, cache: cache, parallelism)
+            endsUnwanted ? nil : keyProduct, endsUnwanted ? nil : valueProduct)
+        if !endsUnwanted {
+            attention.storeKeyValues(keys, values, a.rows, source: source, parallelism)
             if let keyValue = attention.keyValue { a.weightBytesRead += keyValue.key.byteCount + keyValue.value.byteCount }
         }
         let rows = a.rows
         let n = rows.count
 
         // Attention beside LAuReL: y = (x + attention + laurel) / sqrt(2).
-        attention.mix(a.queries.pointer, rows, into: a.mixed.pointer, scores: a.scores, cache: cache, parallelism)
+        attention.mix(a.queries.pointer, rows, into: a.mixed.pointer, scores: a.scores, source: source, parallelism)
         a.mixedInput.set(a.mixed.pointer, tokens: n, columns: attention.output.columns)
         a.lowInput.set(a.low.pointer, tokens: n, columns: laurel.right.columns)
         if n == 1 { mlp.expect(parallelism) }
@@ -168,17 +168,16 @@ struct TextDecoderLayer {
         }
     }
 
-    /// Moves the kept rows of what the rest of the layer reads to the front.
-    private func keep(_ kept: Range<Int>, _ a: TextActivations) {
+    /// Moves the rows that go on of what the rest of the layer reads to the front.
+    private func dropUnwanted(_ a: TextActivations) {
         let d = inputNorm.count
-        for (new, old) in kept.enumerated() where new != old {
+        a.rows.dropUnwanted { old, new in
             (a.normed.pointer + new * d).update(from: a.normed.pointer + old * d, count: d)
             for stream in 0..<altup.streamCount {
                 let base = a.predictions.pointer + stream * a.streamStride
                 (base + new * d).update(from: base + old * d, count: d)
             }
         }
-        a.rows.keep(kept)
     }
 }
 

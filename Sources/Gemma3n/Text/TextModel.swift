@@ -14,6 +14,8 @@ public final class TextModel: Sendable {
     let altupProjections: [Matrix]  // A - 1 of [D, D]
     let altupUnembedProjections: [Matrix]  // A - 1 of [D, D]
     let layers: [TextDecoderLayer]
+    /// For every layer the number of the cache it reads: its own or its source's.
+    let keyValueSources: [Int]
     let norm: Vector  // [D]
     let head: Matrix  // [V, D]
     /// The slice this is of the model that was read; that model's whole for itself.
@@ -56,6 +58,7 @@ public final class TextModel: Sendable {
             layers.append(try TextDecoderLayer(scope["layers"][i], c, layer: i, prepare))
         }
         self.layers = layers
+        keyValueSources = (0..<c.numHiddenLayers).map { c.keyValueSource(of: $0) }
         norm = try scope["norm"].vector(count: d)
         slice = ModelSlice(wholeOf: c)
         read = nil
@@ -80,6 +83,8 @@ public final class TextModel: Sendable {
         layers.reserveCapacity(configuration.numHiddenLayers)
         for layer in slice.layers { layers.append(try whole.layers[layer].sliced(slice.widths[layer], index: layers.count)) }
         self.layers = layers
+        let c = configuration
+        keyValueSources = (0..<c.numHiddenLayers).map { c.keyValueSource(of: $0) }
         perLayerEmbedding = try whole.perLayerEmbedding.sliced(slice.layers)
         embedTokens = whole.embedTokens
         altupProjections = whole.altupProjections
@@ -103,6 +108,14 @@ public final class TextModel: Sendable {
 
     /// Keeps what is in memory of the per-layer table, which lies in a mapped file, below so many bytes (64 MiB unless said).
     public func limitTableMemory(to bytes: Int) { perLayerEmbedding.residentRows.setBudget(bytes) }
+
+    /// - Throws: `unknownToken` for an id outside the vocabulary.
+    func check(_ tokens: [Int32]) throws(GenerationError) {
+        for (index, token) in tokens.enumerated() where token < 0 || Int(token) >= configuration.vocabSize {
+            throw GenerationError(
+                .unknownToken, "Token \(index) of the prompt is \(token), outside the vocabulary of \(configuration.vocabSize).")
+        }
+    }
 
     /// `E[token] * sqrt(D)`, `[D]`.
     func embed(_ token: Int32, into e: UnsafeMutablePointer<Float>) {
