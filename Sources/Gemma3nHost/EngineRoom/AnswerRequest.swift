@@ -42,11 +42,15 @@ public struct AnswerStream: AsyncSequence, Sendable {
 
     let stream: AsyncThrowingStream<AnswerEvent, any Error>
     let ticket: AnswerTicket
+    let core: EngineCore
 
     public func makeAsyncIterator() -> AsyncThrowingStream<AnswerEvent, any Error>.Iterator { stream.makeAsyncIterator() }
 
     /// Ends the answer after the token being made; what was said stands, with the finish reason `cancelled`.
-    public func stop() { ticket.request.stop() }
+    public func stop() {
+        ticket.request.stop()
+        core.withdraw(ticket)
+    }
 
     /// Waits for the whole answer.
     ///

@@ -15,6 +15,9 @@ final class AnswerTicket: Sendable {
 
     var isStopped: Bool { request.isStopped }
 
+    /// Since it arrived.
+    var seconds: Double { arrival.duration(to: .now) / .seconds(1) }
+
     func emit(_ token: GeneratedToken, count: Int) {
         let probabilities = token.logProbability.map { [TokenProbabilities(chosen: $0, top: token.topLogProbabilities, text: token.text)] }
         if token.text.isEmpty, probabilities == nil { return }

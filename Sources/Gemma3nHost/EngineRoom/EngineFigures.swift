@@ -5,6 +5,9 @@ public struct EngineFigures: Sendable, Equatable {
     /// Requests that are computed now.
     public internal(set) var running = 0
 
+    /// Bytes of keys and values held now, of answers under way and of those that ended.
+    public internal(set) var cacheBytes = 0
+
     /// Requests taken on.
     public internal(set) var accepted = 0
     /// Requests refused: the queue was full, or the room is being drained.
@@ -20,11 +23,17 @@ public struct EngineFigures: Sendable, Equatable {
     public internal(set) var promptTokens = 0
     /// Those of them that were not computed, since they stood in a cache.
     public internal(set) var cachedTokens = 0
+    /// Requests whose prompt began with tokens in a cache.
+    public internal(set) var cacheHits = 0
     /// Tokens of answers.
     public internal(set) var responseTokens = 0
 
     /// Passes through the model, by the number of requests that took part.
     public internal(set) var batchSizes = EngineHistogram(bounds: [1, 2, 4, 8, 16, 32, 64])
+    /// Seconds of those passes, the choosing of tokens included.
+    public internal(set) var stepSeconds = 0.0
+    /// Seconds of choosing tokens from logits.
+    public internal(set) var choosingSeconds = 0.0
     /// Seconds from a request's arrival to the beginning of its work.
     public internal(set) var queueSeconds = EngineHistogram(bounds: [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100])
     /// Seconds from a request's arrival to its first token.

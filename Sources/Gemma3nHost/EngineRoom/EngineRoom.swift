@@ -1,7 +1,7 @@
-public import Gemma3n
+internal import Gemma3n
 internal import Synchronization
 
-/// One model at work for many users: takes requests from any task, computes on a thread of its own, and says what it does.
+/// One model at work for many users: takes requests from any task, and computes many of them together on a thread of its own.
 ///
 ///     let room = EngineRoom(model)
 ///     for try await event in try room.answer(AnswerRequest(.messages(messages))) {
@@ -35,14 +35,14 @@ public final class EngineRoom: Sendable {
             }
         }
         try core.take(ticket)
-        return AnswerStream(stream: stream, ticket: ticket)
+        return AnswerStream(stream: stream, ticket: ticket, core: core)
     }
 
     /// The tokens of a prompt as a request would have them, media included.
     ///
     /// - Throws: `unreadableMedia`, `unsupportedPrompt`.
     public func tokenCount(_ input: AnswerRequest.Input) async throws(SessionError) -> Int {
-        try await core.prepared { [core] () throws(SessionError) in try core.encode(input, isStopped: { false }).tokens.count }
+        try await core.tokenCount(input)
     }
 
     /// What texts mean, as vectors: the mean of the last hidden states of a text's tokens, of length 1.

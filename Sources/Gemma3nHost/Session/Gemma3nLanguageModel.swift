@@ -152,7 +152,20 @@ public final class Gemma3nLanguageModel: Sendable {
             model.text, contextLength: contextLength, chunk: memoryPlan?.chunk ?? Self.defaultChunk, keyValues: keyValues, parallelism: parallelism)
     }
 
+    /// Keys and values of a conversation that goes through the model beside others.
+    func sequence(contextLength: Int) -> TextSequence {
+        TextSequence(model.text, contextLength: contextLength, chunk: memoryPlan?.chunk ?? Self.defaultChunk, keyValues: keyValues)
+    }
+
+    /// What such conversations go through the model in: a chunk of prompts, and a token each of `rows` others.
+    func batch(rows: Int) -> TextBatch {
+        TextBatch(
+            model.text, capacity: (memoryPlan?.chunk ?? Self.defaultChunk) + rows, logitRows: min(rows, Self.logitRows), parallelism: parallelism)
+    }
+
     private static let defaultChunk = 128
+    /// Rows of logits that many answers make together.
+    private static let logitRows = 32
 
     /// Whether the encoders' memory is given up after every use: under a tight limit.
     var releasesEncoders: Bool { memoryPlan?.releasesEncoders == true }

@@ -1,0 +1,244 @@
+internal import Constraints
+internal import Gemma3n
+internal import Synchronization
+
+/// The computing half of an `EngineRoom`. Lives on the engine's thread and is touched nowhere else.
+///
+/// A step takes one token of every answer under way through the model together, with a bounded piece of the prompts of those that have none
+/// yet. Requests join and leave between steps. Rows of a step do not depend on each other, so no answer depends on its company.
+final class EngineWork {
+    private let model: Gemma3nLanguageModel
+    private let limits: EngineLimits
+    private let contextLength: Int
+    private let cacheBytes: Int
+    /// Made with the first request.
+    private var batch: TextBatch?
+    /// Read, but not among the running: media to encode, or no memory for the caches.
+    private var entering: [EnteringAnswer] = []
+    /// The oldest first.
+    private var running: [RunningAnswer] = []
+    private var embeddings: [EmbeddingJob] = []
+    /// Of answers that ended.
+    private var prefixes: PrefixCache
+    private var shapes: [(shape: AnswerShape, machine: ConstraintMachine)] = []
+    /// The sizes that ran, the one that ran last at the end.
+    private var turns: [ModelSlice] = []
+    private var counts = EngineCounts()
+
+    typealias Ended = (ticket: AnswerTicket, result: Result<(response: Response, rest: String), SessionError>)
+
+    /// Shapes whose machines, with what they learnt, are kept.
+    private static let keptShapes = 8
+
+    init(_ model: Gemma3nLanguageModel, _ limits: EngineLimits, contextLength: Int) {
+        self.model = model
+        self.limits = limits
+        self.contextLength = contextLength
+        prefixes = PrefixCache(model.model.configuration)
+        cacheBytes = limits.cacheBytes ?? (model.systemState().memoryAtHand ?? 2 << 30) / 2
+    }
+
+    var isIdle: Bool { entering.isEmpty && running.isEmpty && embeddings.isEmpty }
+
+    /// Takes on what was read.
+    func join(_ ready: [PreparedAnswer], _ jobs: [EmbeddingJob]) {
+        entering += ready.map { EnteringAnswer($0) }
+        embeddings += jobs
+        model.busyRequests.wrappingAdd(ready.count, ordering: .relaxed)
+    }
+
+    /// One pass through the model, and at most one medium through its encoder.
+    ///
+    /// - Returns: Requests that ended.
+    func step() -> [Ended] {
+        var ended = enter()
+        for answer in running where answer.ticket.isStopped { answer.generation.cancel() }
+        let batch = batch ?? model.batch(rows: limits.maximumRunning)
+        self.batch = batch
+        pass(batch)
+        if let job = embeddings.first {
+            let done = job.step(model.model.text, batch, limit: running.isEmpty ? batch.capacity : limits.prefillTokens) {
+                model.sequence(contextLength: contextLength)
+            }
+            if done { embeddings.removeFirst() }
+        }
+        running.removeAll { answer in
+            guard let outcome = answer.outcome() else { return false }
+            if answer.wasAlone, case .success((let response, _)) = outcome {
+                model.speeds.learn(answer.slice.slice, tokens: response.tokens.count, seconds: response.statistics.generationSeconds, sharers: 1)
+            }
+            ended.append((answer.ticket, outcome))
+            if answer.generation.error == nil { prefixes.keep(answer.held) }
+            return true
+        }
+        prefixes.shrink(to: cacheBytes - reservedBytes)
+        model.busyRequests.wrappingSubtract(ended.count, ordering: .relaxed)
+        return ended
+    }
+
+    /// Adds what was done since the last call.
+    func count(into figures: inout EngineFigures) {
+        counts.move(into: &figures)
+        figures.cacheBytes = running.reduce(prefixes.byteCount) { $0 + $1.generation.sequence.cacheByteCount }
+    }
+
+    /// What those that have begun may come to need.
+    private var reservedBytes: Int { running.reduce(entering.reduce(0) { $0 + ($1.place?.bytes ?? 0) }) { $0 + $1.reservedBytes } }
+
+    // MARK: Entering
+
+    /// Encodes one medium, and lets those in that are ready, in order.
+    private func enter() -> [Ended] {
+        var ended: [Ended] = []
+        var hasEncoded = false
+        var waiting: [EnteringAnswer] = []
+        for (index, answer) in entering.enumerated() {
+            do throws(SessionError) {
+                if answer.ticket.isStopped { throw SessionError(.unsupportedPrompt, "The request was cancelled.") }
+                if answer.place == nil, !findPlace(for: answer) {
+                    // No memory: nobody overtakes it.
+                    waiting += entering[index...]
+                    break
+                }
+                if !answer.isEncoded {
+                    if hasEncoded {
+                        waiting.append(answer)
+                        continue
+                    }
+                    hasEncoded = true
+                    try answer.encodeNext(model)
+                }
+                if answer.isEncoded { running.append(try start(answer)) } else { waiting.append(answer) }
+            } catch {
+                ended.append((answer.ticket, answer.ticket.isStopped ? .success((.cancelled, "")) : .failure(error)))
+            }
+        }
+        entering = waiting
+        return ended
+    }
+
+    /// Gives a request caches, with as much of its prompt in them as is known.
+    ///
+    /// - Returns: False if there is no memory for them now.
+    private func findPlace(for answer: EnteringAnswer) -> Bool {
+        let whole = answer.prepared.whole
+        let slice = answer.prepared.size.slice
+        let new = model.sequence(contextLength: contextLength)
+        let need = new.cacheByteCount(of: min(contextLength, whole.tokens.count + answer.prepared.options.maxTokens))
+        let reserved = reservedBytes
+        if reserved > 0, reserved + need > cacheBytes { return false }
+        let beginning = prefixes.beginning(of: whole, slice, running: running.map(\.held))
+        answer.take(EnteringAnswer.Place(sequence: beginning.sequence ?? new, beginning: beginning, bytes: need))
+        prefixes.shrink(to: cacheBytes - reserved - need)
+        return true
+    }
+
+    private func start(_ entering: EnteringAnswer) throws(SessionError) -> RunningAnswer {
+        let prepared = entering.prepared
+        guard let place = entering.place else { preconditionFailure("no answer starts without caches") }
+        do throws(GenerationError) {
+            let slice: TextModel
+            do throws(SliceError) { slice = try model.model.text.sliced(prepared.size.slice) } catch { throw GenerationError(.invalidOption, error.message) }
+            let generation = try Generation(
+                model.model, place.sequence, held: place.beginning.tokens, prompt: place.beginning.rest, soft: entering.soft, prepared.options,
+                hooks: GenerationHooks(matcher: matcher(prepared)))
+            counts.queueSeconds.append(prepared.ticket.seconds)
+            counts.promptTokens += prepared.whole.tokens.count
+            counts.cachedTokens += place.beginning.tokens.count
+            if !place.beginning.tokens.isEmpty { counts.cacheHits += 1 }
+            return RunningAnswer(prepared, slice, generation, place, encodeSeconds: entering.seconds)
+        } catch {
+            throw SessionError(error)
+        }
+    }
+
+    /// The beginning of an answer of the request's shape.
+    private func matcher(_ prepared: PreparedAnswer) -> ConstraintMatcher? {
+        guard let constraint = prepared.constraint, let shape = prepared.ticket.answer.options.shape else { return nil }
+        let machine: ConstraintMachine
+        if let index = shapes.firstIndex(where: { $0.shape == shape }) {
+            machine = shapes.remove(at: index).machine
+        } else {
+            machine = ConstraintMachine(constraint, model.tokenVocabulary)
+        }
+        shapes.append((shape, machine))
+        if shapes.count > Self.keptShapes { shapes.removeFirst() }
+        return ConstraintMatcher(machine)
+    }
+
+    // MARK: A pass
+
+    private func pass(_ batch: TextBatch) {
+        let alive = running.filter { !$0.generation.isFinished }
+        guard let slice = nextSlice(alive) else { return }
+        let group = alive.filter { $0.slice.slice == slice.slice }
+        let isAlone = running.count == 1
+        var parts: [RunningAnswer] = []
+        func add(_ answer: RunningAnswer, limit: Int) {
+            if answer.add(to: batch, limit: limit) { parts.append(answer) }
+        }
+        for answer in group where answer.isDecoding { add(answer, limit: 1) }
+        let hasDecoding = !parts.isEmpty
+        // Tokens that a shape determined.
+        for answer in group where !answer.isDecoding && !answer.isPrefilling { add(answer, limit: limits.prefillTokens) }
+        addPrompts(group.filter(\.isPrefilling), limit: hasDecoding ? min(batch.room, limits.prefillTokens) : batch.room, batch, add)
+
+        let start = ContinuousClock.now
+        var choosing = Duration.zero
+        batch.run(slice) { part, _, logits in
+            let start = ContinuousClock.now
+            parts[part].take(logits)
+            choosing += start.duration(to: .now)
+        }
+        for answer in parts { answer.makeCheckpoint() }
+        for answer in running where !isAlone { answer.wasAlone = false }
+        counts.batchSizes.append(parts.count)
+        counts.stepSeconds += start.duration(to: .now) / .seconds(1)
+        counts.choosingSeconds += choosing / .seconds(1)
+    }
+
+    /// Half of the room for the oldest, and for the others the shortest first, so that neither a long prompt nor many short ones keep
+    /// anybody waiting for long.
+    private func addPrompts(_ prompts: [RunningAnswer], limit: Int, _ batch: TextBatch, _ add: (RunningAnswer, Int) -> Void) {
+        guard let oldest = prompts.first else { return }
+        let others = prompts.dropFirst().sorted { $0.generation.waitingCount < $1.generation.waitingCount }
+        let needed = others.reduce(0) { $0 + $1.generation.waitingCount }
+        var left = limit
+        for (answer, most) in [(oldest, max((limit + 1) / 2, limit - needed))] + others.map({ ($0, limit) }) where left > 0 {
+            let room = batch.room
+            add(answer, min(most, left))
+            left -= room - batch.room
+        }
+    }
+
+    /// The size that ran longest ago, of those that are wanted.
+    private func nextSlice(_ answers: [RunningAnswer]) -> TextModel? {
+        func age(_ answer: RunningAnswer) -> Int { turns.firstIndex(of: answer.slice.slice) ?? -1 }
+        guard let next = answers.min(by: { age($0) < age($1) })?.slice else { return nil }
+        turns.removeAll { $0 == next.slice }
+        turns.append(next.slice)
+        return next
+    }
+}
+
+/// What steps add to the figures.
+private struct EngineCounts {
+    var promptTokens = 0
+    var cachedTokens = 0
+    var cacheHits = 0
+    var queueSeconds: [Double] = []
+    var batchSizes: [Int] = []
+    var stepSeconds = 0.0
+    var choosingSeconds = 0.0
+
+    mutating func move(into figures: inout EngineFigures) {
+        figures.promptTokens += promptTokens
+        figures.cachedTokens += cachedTokens
+        figures.cacheHits += cacheHits
+        for seconds in queueSeconds { figures.queueSeconds.add(seconds) }
+        for size in batchSizes { figures.batchSizes.add(Double(size)) }
+        figures.stepSeconds += stepSeconds
+        figures.choosingSeconds += choosingSeconds
+        self = EngineCounts()
+    }
+}

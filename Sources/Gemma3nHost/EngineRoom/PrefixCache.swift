@@ -1,0 +1,70 @@
+internal import Gemma3n
+
+/// Sequences of answers that ended, for requests that begin as they did. What was used longest ago goes first.
+struct PrefixCache {
+    /// A sequence, what is in it, and the part of the model that made it.
+    struct Held {
+        let sequence: TextSequence
+        let prompt: EncodedPrompt
+        let slice: ModelSlice
+    }
+
+    /// What a request begins with.
+    struct Beginning {
+        /// Nil if nothing is known of it.
+        let sequence: TextSequence?
+        let tokens: [Int32]
+        /// The rest of the prompt.
+        let rest: EncodedPrompt
+        /// So many tokens were in a cache, more than could be used: others may begin with them, too.
+        let missed: Int?
+    }
+
+    private let c: Gemma3nConfiguration
+    /// The one used last at the end.
+    private var kept: [Held] = []
+
+    init(_ c: Gemma3nConfiguration) { self.c = c }
+
+    var byteCount: Int { kept.reduce(0) { $0 + $1.sequence.cacheByteCount } }
+
+    mutating func keep(_ held: Held) {
+        if !held.prompt.tokens.isEmpty { kept.append(held) }
+    }
+
+    /// Forgets sequences until the others hold no more than `bytes`.
+    mutating func shrink(to bytes: Int) {
+        var held = byteCount
+        while held > bytes, !kept.isEmpty { held -= kept.removeFirst().sequence.cacheByteCount }
+    }
+
+    /// The longest beginning of a prompt that some sequence holds, made by a part of the model that makes the same keys and values. A kept
+    /// sequence that the prompt goes on from is given away; any other is copied.
+    ///
+    /// - Parameter running: Those of answers under way.
+    mutating func beginning(of whole: EncodedPrompt, _ slice: ModelSlice, running: [Held]) -> Beginning {
+        var best: (index: Int, common: CommonBeginning)?
+        var longest = 0
+        let all = kept + running
+        for (index, held) in all.enumerated() where slice.makesSameKeyValues(as: held.slice, in: c.text) {
+            var common = CommonBeginning(of: whole, and: held.prompt, limit: whole.tokens.count - 1, c)
+            longest = max(longest, common.tokens)
+            while true {
+                // A checkpoint may lie between soft tokens.
+                let point = held.sequence.forkPoint(upTo: common.tokens)
+                if point == common.tokens { break }
+                common = CommonBeginning(of: whole, and: held.prompt, limit: point, c)
+            }
+            if common.tokens > best?.common.tokens ?? 0 { best = (index, common) }
+        }
+        guard let (index, common) = best else { return Beginning(sequence: nil, tokens: [], rest: whole, missed: longest > 0 ? longest : nil) }
+        let held = all[index]
+        let isKept = index < kept.count
+        if isKept { kept.remove(at: index) }
+        let goesOn = isKept && common.tokens == held.sequence.position
+        if isKept, !goesOn { kept.append(held) }
+        return Beginning(
+            sequence: goesOn ? held.sequence : held.sequence.fork(at: common.tokens), tokens: Array(whole.tokens[..<common.tokens]),
+            rest: whole.dropping(common), missed: longest > common.tokens ? longest : nil)
+    }
+}

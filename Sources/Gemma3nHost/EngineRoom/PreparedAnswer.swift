@@ -1,0 +1,84 @@
+internal import Constraints
+internal import Gemma3n
+internal import Synchronization
+internal import Tokenization
+
+/// A request that was read: all that needs no model is done.
+struct PreparedAnswer: Sendable {
+    let ticket: AnswerTicket
+    let whole: EncodedPrompt
+    let options: GenerationOptions
+    let size: SizeDecision
+    let constraint: Constraint?
+    /// Seconds that reading took.
+    let seconds: Double
+}
+
+/// Reads requests: media files, tokens, options, shapes.
+struct RequestReader: Sendable {
+    let model: Gemma3nLanguageModel
+    let limits: EngineLimits
+    let contextLength: Int
+    private let encoder: PromptEncoder
+
+    init(_ model: Gemma3nLanguageModel, _ limits: EngineLimits, contextLength: Int) {
+        self.model = model
+        self.limits = limits
+        self.contextLength = contextLength
+        encoder = PromptEncoder(model.model)
+    }
+
+    /// - Throws: What is wrong with the request.
+    func prepare(_ ticket: AnswerTicket) throws(SessionError) -> PreparedAnswer {
+        let (request, start) = (ticket.answer, ticket.seconds)
+        let sizing = SizingRequest(
+            choice: request.options.size ?? .fixed(.slice(model.slice)),
+            reason: request.options.size == nil ? "The size the model was opened with." : "Asked for with the prompt.",
+            switching: .recompute, wishes: request.options.sizeWishes ?? SizeWishes(), policy: AutomaticSize())
+        let size = try model.decide(sizing, others: model.busyRequests.load(ordering: .relaxed), current: nil)
+        let constraint = try request.options.shape.map { shape throws(SessionError) in try shape.compiled() }
+        let whole = try encode(request.input, isStopped: { ticket.isStopped })
+        guard whole.tokens.count <= contextLength else {
+            throw SessionError(
+                .exceededContextWindowSize,
+                "The request needs \(whole.tokens.count) tokens of context, but a request may have \(contextLength). Shorten it.")
+        }
+        do throws(GenerationError) {
+            var options = try request.options.resolved(model.model.generationConfiguration, room: contextLength - whole.tokens.count + 1)
+            if let most = limits.maximumResponseTokens { options.maxTokens = min(options.maxTokens, most) }
+            return PreparedAnswer(
+                ticket: ticket, whole: whole, options: options, size: size, constraint: constraint, seconds: ticket.seconds - start)
+        } catch {
+            throw SessionError(error)
+        }
+    }
+
+    /// Reads the media of an input and writes it as tokens.
+    ///
+    /// - Throws: `unreadableMedia`, `unsupportedPrompt`.
+    func encode(_ input: AnswerRequest.Input, isStopped: @Sendable () -> Bool) throws(SessionError) -> EncodedPrompt {
+        switch input {
+        case .tokens(let tokens): return EncodedPrompt(tokens: tokens)
+        case .text(let text):
+            return EncodedPrompt(tokens: model.model.tokenizer.encode(text, addBOS: true, recognizesSpecialTokens: false))
+        case .messages(let messages):
+            var decoded: [ModelMessage] = []
+            for message in messages {
+                do throws(MediaError) {
+                    decoded.append(ModelMessage(message.role, try message.content.decoded(by: model.decoder, isCancelled: isStopped)))
+                } catch {
+                    throw SessionError(error)
+                }
+            }
+            do throws(GenerationError) { return try encoder.encode(decoded) } catch { throw SessionError(error) }
+        }
+    }
+}
+
+extension AnswerRequest.Input {
+    /// Whether files have to be decoded.
+    var holdsMedia: Bool {
+        guard case .messages(let messages) = self else { return false }
+        return messages.contains { $0.content.parts.contains { if case .text = $0 { false } else { true } } }
+    }
+}

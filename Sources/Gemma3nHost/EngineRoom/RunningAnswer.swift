@@ -1,0 +1,94 @@
+internal import Gemma3n
+
+/// A request while its answer is computed. Lives on the engine's thread.
+final class RunningAnswer {
+    let ticket: AnswerTicket
+    let whole: EncodedPrompt
+    let slice: TextModel
+    let generation: Generation
+    /// Of keys and values that it may come to need.
+    let reservedBytes: Int
+    /// Whether nothing else was computed beside it.
+    var wasAlone = true
+    /// Where its caches are to be made so that other requests can begin with them, whatever follows; in the prompt, ascending.
+    private var checkpoint: Int?
+    /// Whether a checkpoint near the end of the prompt is of use.
+    private let isLong: Bool
+    private var statistics: ResponseStatistics
+    private let start: Double
+    private var text = ""
+    private var probabilities: [TokenProbabilities] = []
+    private var count = 0
+
+    init(_ prepared: PreparedAnswer, _ slice: TextModel, _ generation: Generation, _ place: EnteringAnswer.Place, encodeSeconds: Double) {
+        ticket = prepared.ticket
+        whole = prepared.whole
+        self.slice = slice
+        self.generation = generation
+        reservedBytes = place.bytes
+        isLong = !generation.sequence.forksAnywhere(in: whole.tokens.count + prepared.options.maxTokens)
+        checkpoint = isLong ? place.beginning.missed : nil
+        start = ticket.seconds
+        statistics = ResponseStatistics()
+        statistics.promptTokens = whole.tokens.count
+        statistics.cachedTokens = generation.tokens.count
+        statistics.decodeMediaSeconds = prepared.seconds
+        statistics.encodeSeconds = encodeSeconds
+        statistics.size = prepared.size
+    }
+
+    /// Whether it takes one token at a time.
+    var isDecoding: Bool { count > 0 && generation.waitingCount == 1 }
+    /// Whether its prompt is still being fed.
+    var isPrefilling: Bool { count == 0 }
+
+    /// What is in its caches.
+    var held: PrefixCache.Held {
+        PrefixCache.Held(
+            sequence: generation.sequence, prompt: EncodedPrompt(tokens: generation.tokens, images: whole.images, clips: whole.clips),
+            slice: slice.slice)
+    }
+
+    /// Adds the next tokens to a batch: at most `limit`, and none behind a checkpoint that is to be made.
+    func add(to batch: TextBatch, limit: Int) -> Bool {
+        if isPrefilling, isLong, generation.waitingCount <= min(limit, batch.room, generation.sequence.chunk) {
+            // The last piece of the prompt: answers to changed last turns begin here.
+            generation.sequence.makeCheckpoint()
+        }
+        let before = checkpoint.map { $0 - generation.tokens.count } ?? limit
+        return generation.add(to: batch, limit: min(limit, before)) != nil
+    }
+
+    /// Makes the checkpoint if the prompt is there now.
+    func makeCheckpoint() {
+        guard let checkpoint, generation.tokens.count >= checkpoint else { return }
+        if generation.tokens.count == checkpoint { generation.sequence.makeCheckpoint() }
+        self.checkpoint = nil
+    }
+
+    func take(_ logits: UnsafeMutableBufferPointer<Float>) {
+        if count == 0 { statistics.prefillSeconds = ticket.seconds - start }
+        generation.take(logits) { token in
+            count += 1
+            if count == 1 { statistics.timeToFirstToken = ticket.seconds }
+            statistics.generationSeconds = ticket.seconds - statistics.timeToFirstToken
+            text += token.text
+            if let chosen = token.logProbability {
+                probabilities.append(TokenProbabilities(chosen: chosen, top: token.topLogProbabilities, text: token.text))
+            }
+            ticket.emit(token, count: count)
+            return !ticket.isStopped
+        }
+    }
+
+    /// The response, and the text that became certain with its end; nil while it is under way.
+    func outcome() -> Result<(response: Response, rest: String), SessionError>? {
+        if let error = generation.error { return .failure(SessionError(error)) }
+        guard let result = generation.result else { return nil }
+        statistics.responseTokens = result.tokens.count
+        statistics.determinedTokens = result.determinedTokens
+        let response = Response(
+            content: result.text, finishReason: result.finishReason, tokens: result.tokens, logProbabilities: probabilities, statistics: statistics)
+        return .success((response, String(decoding: Array(result.text.utf8.dropFirst(text.utf8.count)), as: UTF8.self)))
+    }
+}

@@ -1,0 +1,56 @@
+import Foundation
+import Gemma3n
+import Gemma3nHost
+import Testing
+
+private let path = ProcessInfo.processInfo.environment["GEMMA3N_PARALLEL"]
+
+/// A measurement of a full-size model rather than a check: set GEMMA3N_PARALLEL to a packed checkpoint.
+@Suite(.serialized, .enabled(if: path != nil))
+struct ParallelSpeedTests {
+    /// Answers at once beside one alone, in turn: tokens per second of all together.
+    @Test func manyBesideOne() async throws {
+        let model = try Gemma3nLanguageModel(files: ModelFiles(path: try #require(path)), modalities: [], threads: 2, contextLength: 2048)
+        let room = EngineRoom(model, limits: EngineLimits(maximumRunning: 16))
+        func speed(_ count: Int, tokens: Int) async throws -> Double {
+            try await withThrowingTaskGroup(of: (first: ContinuousClock.Instant, last: ContinuousClock.Instant, tokens: Int).self) { group in
+                for index in 0..<count {
+                    group.addTask {
+                        var options = ResponseOptions(sampling: .random(top: 64, seed: UInt64(index)), maximumResponseTokens: tokens)
+                        options.logitBias = Dictionary(uniqueKeysWithValues: model.model.generationConfiguration.eosTokenIDs.map { ($0, -.infinity) })
+                        let prompt = (0..<16).map { Int32(1000 + $0 * 37 + index * 111) }
+                        var first: ContinuousClock.Instant?
+                        var seen = 0
+                        for try await event in try room.answer(AnswerRequest(.tokens(prompt), options: options)) where event.response == nil {
+                            if first == nil { first = .now }
+                            seen += 1
+                        }
+                        return (first ?? .now, .now, tokens)
+                    }
+                }
+                var (first, last, all) = (ContinuousClock.now, ContinuousClock.now, 0)
+                for try await part in group {
+                    first = min(first, part.first)
+                    last = max(last, part.last)
+                    all += part.tokens
+                }
+                return Double(all) / (first.duration(to: last) / .seconds(1))
+            }
+        }
+        _ = try await speed(1, tokens: 16)
+        for count in [2, 4, 8, 16] {
+            var ratios: [Double] = []
+            for _ in 0..<3 {
+                let one = try await speed(1, tokens: 24)
+                let before = room.figures
+                let many = try await speed(count, tokens: 24)
+                let after = room.figures
+                let step = (after.stepSeconds - before.stepSeconds) / Double(after.batchSizes.count - before.batchSizes.count)
+                let choosing = (after.choosingSeconds - before.choosingSeconds) / (after.stepSeconds - before.stepSeconds)
+                ratios.append(many / one)
+                print("\(count) at once \(many) tokens/s, one \(one), ratio \(many / one); a step \(step) s, choosing \(100 * choosing) %")
+            }
+            print("\(count) at once: median ratio \(ratios.sorted()[1])")
+        }
+    }
+}
