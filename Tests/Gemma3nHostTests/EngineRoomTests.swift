@@ -160,9 +160,16 @@ import Tokenization
         let length = vectors[1].reduce(0) { $0 + $1 * $1 }
         #expect(abs(length - 1) < 1e-5)  // float32 rounding of D squares
         let one = try await room.tokenCount(.text("the water"))
-        let other = try await room.tokenCount(.text("the sea and more of it"))
-        #expect(count == 2 * one + other)
+        let more = try await room.tokenCount(.text("the sea and more of it"))
+        #expect(count == 2 * one + more)
         let error = await #expect(throws: SessionError.self) { try await room.embeddings(of: [.tokens([])]) }
         #expect(error?.code == .unsupportedPrompt)
+        let short = EngineRoom(model, limits: EngineLimits(contextLength: 20))
+        let long = await #expect(throws: SessionError.self) { try await short.embeddings(of: [.tokens([Int32](repeating: 5, count: 21))]) }
+        #expect(long?.code == .exceededContextWindowSize)
+        // A model opened with a size embeds with it.
+        let half = try Gemma3nLanguageModel(files: model.files, modalities: [], threads: 2, size: .half)
+        let other = try await EngineRoom(half).embeddings(of: [.text("the water")]).vectors[0]
+        #expect(other != vectors[0])
     }
 }

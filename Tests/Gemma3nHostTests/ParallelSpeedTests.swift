@@ -38,6 +38,14 @@ struct ParallelSpeedTests {
             }
         }
         _ = try await speed(1, tokens: 16)
+        // The room's own cost: one answer in it beside one in a session.
+        for _ in 0..<4 {
+            let session = LanguageModelSession(model: model)
+            var options = ResponseOptions(sampling: .random(top: 64, seed: 0), maximumResponseTokens: 24)
+            options.logitBias = Dictionary(uniqueKeysWithValues: model.model.generationConfiguration.eosTokenIDs.map { ($0, -.infinity) })
+            let alone = try await session.respond(to: "hello", options: options).statistics.decodeTokensPerSecond
+            print("one in a session \(alone) tokens/s, in the room \(try await speed(1, tokens: 24))")
+        }
         for count in [2, 4, 8, 16] {
             var ratios: [Double] = []
             for _ in 0..<3 {

@@ -237,11 +237,16 @@ final class EngineCore: Sendable {
     // MARK: Embeddings
 
     func embeddings(of inputs: [AnswerRequest.Input]) async throws(SessionError) -> (vectors: [[Float]], tokenCount: Int) {
-        let prompts = try await onReadingThread(media: inputs.contains { $0.holdsMedia }) { [reader] () throws(SessionError) in
+        let prompts = try await onReadingThread(media: inputs.contains { $0.holdsMedia }) { [reader, contextLength] () throws(SessionError) in
             try inputs.map { input throws(SessionError) in
                 let prompt = try reader.encode(input, isStopped: { false })
                 guard prompt.images.isEmpty, prompt.clips.isEmpty, !prompt.tokens.isEmpty else {
                     throw SessionError(.unsupportedPrompt, "Embeddings are made of text only. Leave out pictures and sounds, and give at least one token.")
+                }
+                guard prompt.tokens.count <= contextLength else {
+                    throw SessionError(
+                        .exceededContextWindowSize,
+                        "A text to embed needs \(prompt.tokens.count) tokens of context, but a request may have \(contextLength). Shorten it.")
                 }
                 return prompt.tokens
             }

@@ -57,7 +57,9 @@ final class EngineWork {
         self.batch = batch
         pass(batch)
         if let job = embeddings.first {
-            let done = job.step(model.model.text, batch, limit: running.isEmpty ? batch.capacity : limits.prefillTokens) {
+            // Checked when the model was opened.
+            let part = (try? model.model.text.sliced(model.slice)) ?? model.model.text
+            let done = job.step(part, batch, limit: running.isEmpty ? batch.capacity : limits.prefillTokens) {
                 model.sequence(contextLength: contextLength)
             }
             if done { embeddings.removeFirst() }
