@@ -19,6 +19,7 @@ demo: build
 test: dependencies
 	GEMMA3N_MACROS=0 $(SWIFT) build -c $(CONFIGURATION) --build-tests
 	GEMMA3N_MACROS=0 Scripts/run-tests.sh $(SWIFT) test -c $(CONFIGURATION) --skip-build
+	Scripts/check-clients.sh -m "not timing"
 	GEMMA3N_SERVER=0 $(SWIFT) build -c debug --build-tests --scratch-path .build/debug-check
 	GEMMA3N_SERVER=0 Scripts/run-tests.sh $(SWIFT) test -c debug --skip-build --scratch-path .build/debug-check --filter MacroTests
 	Scripts/check-foundation-free.sh

@@ -31,6 +31,10 @@ class Server:
         return self.process.wait(timeout=60)
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "timing: needs a machine that is not too busy; left out by make test")
+
+
 @pytest.fixture(scope="session")
 def server():
     running = Server("--api-key", KEY, "--alias", "gpt-4o-mini", "--alias", "claude-demo")

@@ -7,6 +7,7 @@ import time
 import urllib.parse
 
 import httpx
+import pytest
 
 from conftest import KEY, Server
 
@@ -80,6 +81,7 @@ def wait_for(condition):
     raise AssertionError("it did not come about")
 
 
+@pytest.mark.timing
 def test_client_that_goes_away(http):
     before = figure(http, "requests_cancelled_total")
     with http.stream("POST", "/v1/chat/completions", json=long_request()) as stream:
@@ -91,6 +93,7 @@ def test_client_that_goes_away(http):
     assert figure(http, "requests_cancelled_total") > before
 
 
+@pytest.mark.timing
 def test_client_that_waits_and_goes_away(http, url):
     """The same without streaming: nothing is written that could fail."""
     before = figure(http, "requests_cancelled_total")
@@ -103,6 +106,7 @@ def test_client_that_waits_and_goes_away(http, url):
     wait_for(lambda: figure(http, "requests_cancelled_total") > before)
 
 
+@pytest.mark.timing
 def test_full_queue():
     server = Server("--parallel", "1", "--queue", "1")
     answers = []
@@ -138,6 +142,7 @@ def test_answers_under_way_finish():
     assert server.process.wait(timeout=60) == 0
 
 
+@pytest.mark.timing
 def test_slow_headers():
     server = Server("--idle", "1")
     parts = urllib.parse.urlsplit(server.url)

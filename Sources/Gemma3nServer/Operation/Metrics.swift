@@ -14,6 +14,8 @@ struct Metrics {
         gauge("requests_running", "Requests that are computed.", engine.running)
         counter("prompt_tokens_total", "Tokens of prompts.", engine.promptTokens)
         counter("prompt_tokens_cached_total", "Those of them that stood in a cache.", engine.cachedTokens)
+        counter("cache_hits_total", "Requests whose prompt began in a cache.", engine.cacheHits)
+        gauge("cache_bytes", "Keys and values held, of answers under way and of those that ended.", engine.cacheBytes)
         counter("response_tokens_total", "Tokens of answers.", engine.responseTokens)
         histogram("batch_size", "Requests that took part in a pass through the model.", engine.batchSizes)
         histogram("queue_seconds", "From a request's arrival to the beginning of its work.", engine.queueSeconds)
