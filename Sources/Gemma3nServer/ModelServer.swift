@@ -26,7 +26,7 @@ public struct ModelServer: Sendable {
     public func run(onStart: @escaping @Sendable (Int) async -> Void) async throws {
         do {
             try await listen(onStart)
-        } catch let error where !desk.isStopping {
+        } catch let error where !desk.hasBegun || !desk.isStopping {
             throw error
         } catch {
             service.logger.warning("answers were cut off", metadata: ["seconds": "\(desk.settings.drainSeconds)"])
@@ -37,6 +37,7 @@ public struct ModelServer: Sendable {
     private func listen(_ onStart: @escaping @Sendable (Int) async -> Void) async throws {
         try await Listener(service: service).run(
             onStart: { port in
+                desk.begin()
                 service.logger.info("listening", metadata: ["host": "\(desk.settings.host)", "port": "\(port)"])
                 await onStart(port)
             },

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -9,7 +10,7 @@ import urllib.parse
 import httpx
 import pytest
 
-from conftest import KEY, Server
+from conftest import KEY, PROGRAM, Server
 
 
 def long_request(**more):
@@ -23,6 +24,11 @@ def test_health_and_metrics(http, url):
     assert httpx.get(f"{url}/metrics").status_code == 401
     text = http.get("/metrics").text
     assert "# TYPE gemma3n_requests_accepted_total counter" in text and 'gemma3n_http_requests_total{route="/health",method="GET",status="200"}' in text
+
+
+def test_port_in_use(url):
+    second = subprocess.run([PROGRAM, "serve", "--port", str(urllib.parse.urlsplit(url).port)], capture_output=True, text=True, timeout=60)
+    assert second.returncode == 1 and "error: cannot listen on 127.0.0.1" in second.stderr
 
 
 def test_request_ids(http):

@@ -10,6 +10,7 @@ final class Desk: Sendable {
     /// When the server began, in seconds since 1970.
     let created = TimeStamp.now.seconds
     let room: EngineRoom
+    private let listening = Atomic<Bool>(false)
     private let stopping = Atomic<Bool>(false)
 
     init(_ model: Gemma3nLanguageModel, _ settings: ServerSettings) {
@@ -35,6 +36,9 @@ final class Desk: Sendable {
     func tokenCount(_ work: ChatWork) async throws -> Int { try await room.tokenCount(work.input) }
 
     var isStopping: Bool { stopping.load(ordering: .relaxed) }
+    /// Whether requests were ever taken.
+    var hasBegun: Bool { listening.load(ordering: .relaxed) }
+    func begin() { listening.store(true, ordering: .relaxed) }
     func stop() { stopping.store(true, ordering: .relaxed) }
 
     /// What the model is, in a word that changes with its weights' shape: clients use it to tell whether a seed means the same.
