@@ -171,6 +171,22 @@ struct TextBatchTests {
         #expect(undisturbed)
     }
 
+    /// A long conversation keeps its first checkpoint and the newest: memory stays bounded.
+    @Test func checkpointsAreFew() throws {
+        let model = try TextModelTests.model("tiny")
+        let sequence = TextSequence(model, contextLength: 512, chunk: 8)
+        let batch = TextBatch(model, capacity: 8)
+        var sizes: [Int] = []
+        for step in 0..<12 {
+            try batch.add([Int32](repeating: Int32(20 + step), count: 8), to: sequence, wanted: .none)
+            batch.run(model) { _, _, _ in }
+            sequence.makeCheckpoint()
+            sizes.append(sequence.cacheByteCount)
+        }
+        #expect(sizes[3] > sizes[2] && sizes[11] == sizes[3])
+        #expect(sequence.forkPoint(upTo: 79) == 8 && sequence.forkPoint(upTo: 85) == 80)
+    }
+
     /// What cannot be added leaves the batch and the sequence as they were.
     @Test func badTokensChangeNothing() throws {
         let model = try TextModelTests.model("tiny")

@@ -86,12 +86,16 @@ public final class TextSequence {
 
     // MARK: Forks
 
+    /// Checkpoints kept at most: the first, which most others may share, and the newest.
+    private static let maximumCheckpoints = 4
+
     /// Makes it possible to `fork` here later, however many tokens follow. Copies the rings.
     public func makeCheckpoint() {
         if position == 0 || checkpoints.last?.position == position { return }
         let end = position
         checkpoints.append(
             Checkpoint(position: position, written: written, rings: caches.map { $0.window == nil ? nil : KVCache(copying: $0, upTo: end) }))
+        if checkpoints.count > Self.maximumCheckpoints { checkpoints.remove(at: 1) }
     }
 
     /// Whether a sequence of `count` tokens can be forked everywhere, without checkpoints.
