@@ -58,7 +58,7 @@ public struct Constraint: Sendable {
         let start = try builder.addNode()
         let end = try builder.addNode()
         builder.markFinal(end)
-        try builder.embed(automaton, from: start, to: end)
+        try builder.embed(automaton, from: start, to: end, marksText: true)
         grammar = try builder.finish(start: start)
     }
 
@@ -69,6 +69,8 @@ public struct Constraint: Sendable {
         guard text.utf8.count <= limits.sourceBytes else { throw Self.tooLong(text, limits) }
         grammar = try GBNFCompiler.compile(text, limits: limits)
     }
+
+    init(_ grammar: Grammar) { self.grammar = grammar }
 
     private static func tooLong(_ text: String, _ limits: ConstraintLimits) -> ConstraintError {
         ConstraintError(.tooComplex, "the text has \(text.utf8.count) bytes; at most \(limits.sourceBytes) are compiled.")

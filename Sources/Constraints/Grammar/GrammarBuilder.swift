@@ -8,6 +8,8 @@ struct GrammarBuilder {
         var string: Int32 = -1
         /// Rules that have been called before this node is reached: it cannot be finished unless they can.
         var required: [Int32] = []
+        /// At least so many frames are needed to finish the rule, whatever the edges say.
+        var need = 0
     }
 
     private var nodes: [Node] = []
@@ -72,7 +74,9 @@ struct GrammarBuilder {
     }
 
     /// From a node through the language of an automaton to a node.
-    mutating func embed(_ automaton: ByteAutomaton, from: Int32, to end: Int32) throws(ConstraintError) {
+    ///
+    /// - Parameter marksText: Whether states that any text may follow are marked, so that their masks cost nothing.
+    mutating func embed(_ automaton: ByteAutomaton, from: Int32, to end: Int32, marksText: Bool = false) throws(ConstraintError) {
         if automaton.isEmpty { return }
         var names: [Int32] = []
         for _ in 0..<automaton.stateCount { names.append(try addNode()) }
@@ -80,7 +84,37 @@ struct GrammarBuilder {
         for state in 0..<automaton.stateCount {
             automaton.forEachRange(Int32(state)) { low, high, target in connect(names[state], low, high, to: names[Int(target)]) }
             if automaton.accepting[state] { connect(names[state], to: end) }
+            if marksText, automaton.acceptsEverything(after: Int32(state)) {
+                markString(names[state], Grammar.StringLimits(minimum: 0, maximum: nil))
+            }
         }
+    }
+
+    /// Copies a finished grammar; gives the node it begins at.
+    mutating func embed(_ grammar: Grammar) throws(ConstraintError) -> Int32 {
+        let (firstNode, firstGuard, firstString) = (Int32(truncatingIfNeeded: nodes.count), guards.count, strings.count)
+        guards += grammar.guards
+        strings += grammar.strings
+        for node in grammar.nodes {
+            let copy = try addNode()
+            for e in node.edges {
+                let edge = grammar.edges[Int(e)]
+                connect(copy, edge.low, edge.high, to: firstNode + edge.target, edge.action)
+            }
+            for e in node.empty {
+                let edge = grammar.emptyEdges[Int(e)]
+                let guardIndex = edge.guardIndex < 0 ? -1 : Int32(truncatingIfNeeded: firstGuard) + edge.guardIndex
+                nodes[Int(copy)].empty.append(Grammar.EmptyEdge(target: firstNode + edge.target, guardIndex: guardIndex))
+            }
+            for c in node.calls {
+                let call = grammar.calls[Int(c)]
+                self.call(copy, firstNode + call.entry, back: firstNode + call.back)
+            }
+            nodes[Int(copy)].isFinal = node.isFinal
+            nodes[Int(copy)].need = Int(node.need)
+            if node.string >= 0 { nodes[Int(copy)].string = Int32(truncatingIfNeeded: firstString) + node.string }
+        }
+        return firstNode + grammar.start
     }
 
     // MARK: Finishing
@@ -149,7 +183,7 @@ struct GrammarBuilder {
             kept.append(
                 Grammar.Node(
                     edges: Int32(firstEdge)..<Int32(edges.count), empty: Int32(firstEmpty)..<Int32(empty.count),
-                    calls: Int32(firstCall)..<Int32(calls.count), isFinal: node.isFinal, need: Int32(needs[old]), string: node.string))
+                    calls: Int32(firstCall)..<Int32(calls.count), isFinal: node.isFinal, need: Int32(max(needs[old], node.need)), string: node.string))
         }
         let grammar = Grammar(
             nodes: kept, edges: edges, emptyEdges: empty, calls: calls, guards: guards, strings: strings, start: 0,

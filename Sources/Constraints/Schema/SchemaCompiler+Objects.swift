@@ -46,7 +46,7 @@ extension SchemaCompiler {
 
     /// The colon and the value behind a key, and the space after it.
     private func emitValue(_ value: Conjunction, from: Int32) throws(ConstraintError) -> Int32 {
-        let colon = try space(try byte(try space(from), 0x3A))
+        let colon = try separator(try space(from), 0x3A)
         return try space(try builder.call(colon, try rule(value)))
     }
 
@@ -89,14 +89,14 @@ extension SchemaCompiler {
                     builder.connect(here, to: try node(MemberCount(place: key.place + 1, count: key.count, different: key.different)))
                 }
                 if isFull { continue }
-                let begin = try key.count > 0 ? space(byte(here, 0x2C)) : here
+                let begin = try key.count > 0 ? separator(here, 0x2C) : here
                 let value = try emitValue(property.value, from: try builder.literal(begin, quoted(property.key)))
                 builder.connect(value, to: try node(after(key, place: key.place + 1, isDifferent: true)))
                 continue
             }
             if key.different >= minimum { builder.connect(here, to: close) }
             if isFull || others.isEmpty { continue }
-            let begin = try key.count > 0 ? space(byte(here, 0x2C)) : here
+            let begin = try key.count > 0 ? separator(here, 0x2C) : here
             if key.different < minimum, key.place < total {
                 // One of the next class counts; classes may be passed over.
                 builder.connect(here, to: try node(MemberCount(place: key.place + 1, count: key.count, different: key.different)))
@@ -145,7 +145,7 @@ extension SchemaCompiler {
             let comma = try builder.addNode()
             builder.connect(first, to: begin, condition)
             builder.connect(more, to: comma, condition)
-            builder.connect(try space(try byte(comma, 0x2C)), to: begin)
+            builder.connect(try separator(comma, 0x2C), to: begin)
             return begin
         }
         for (i, property) in properties.enumerated() {

@@ -39,6 +39,12 @@ extension SchemaCompiler {
         return try builder.call(node, rule)
     }
 
+    /// From a node through a comma or colon, and the white space behind it, to a node.
+    func separator(_ node: Int32, _ byte: UInt8) throws(ConstraintError) -> Int32 {
+        if options.whitespace == .spaced { return try builder.literal(node, [byte, 0x20]) }
+        return try space(try self.byte(node, byte))
+    }
+
     func byte(_ node: Int32, _ byte: UInt8) throws(ConstraintError) -> Int32 { try builder.literal(node, [byte]) }
 
     // MARK: Strings
@@ -172,7 +178,7 @@ extension SchemaCompiler {
             if isEnough { builder.connect(here, to: close) }
             if let maximum = shape.maximum, key.count >= maximum { continue }
             var before = here
-            if key.count > 0 { before = try space(try byte(here, 0x2C)) }
+            if key.count > 0 { before = try separator(here, 0x2C) }
             // Every way to say which of `contains` the element is counted for.
             var choices: [(element: Conjunction, found: [Int])] = [(shape.element(key.count), key.found)]
             for (i, contains) in shape.contains.enumerated() where key.count >= contains.start {
@@ -231,7 +237,7 @@ extension SchemaCompiler {
                 let comma = try builder.addNode()
                 builder.connect(first, to: begin, condition)
                 builder.connect(more, to: comma, condition)
-                builder.connect(try space(try byte(comma, 0x2C)), to: begin)
+                builder.connect(try separator(comma, 0x2C), to: begin)
                 builder.connect(try space(try builder.literal(begin, text)), to: more)
             }
             return
@@ -247,7 +253,7 @@ extension SchemaCompiler {
             let count = used.count
             if count >= shape.minimum { builder.connect(here, to: close) }
             if let maximum = shape.maximum, count >= maximum { continue }
-            let before = count > 0 ? try space(try byte(here, 0x2C)) : here
+            let before = count > 0 ? try separator(here, 0x2C) : here
             for text in count < prefix.count ? prefix[count] : rest {
                 guard let value = values.firstIndex(of: text), !used.contains(value) else { continue }
                 let key = (used + [value]).sorted()

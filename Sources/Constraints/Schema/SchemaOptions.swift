@@ -3,6 +3,8 @@ public struct SchemaOptions: Sendable, Equatable {
     public enum Whitespace: Sendable, Equatable {
         /// None: `{"a":[1,2]}`.
         case compact
+        /// One space after a colon and after a comma: `{"a": [1, 2]}`.
+        case spaced
         /// At every place where JSON allows it up to so many of space, tab, line feed and carriage return.
         case free(maximumRun: Int)
     }
