@@ -45,6 +45,8 @@ public enum FinishReason: String, Sendable, Equatable {
     case contextFull = "context_full"
     /// The caller ended it.
     case cancelled
+    /// It is calls of tools. Only those who know of tools say so.
+    case toolCalls = "tool_calls"
 }
 
 /// One token of an answer as it is made.

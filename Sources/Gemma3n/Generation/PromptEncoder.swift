@@ -30,7 +30,14 @@ public struct PromptEncoder: Sendable {
     ///
     /// - Throws: As `encode`.
     public func encodeNextTurn(_ message: ModelMessage, addGenerationPrompt: Bool = true) throws(GenerationError) -> EncodedPrompt {
-        try encode([message], addGenerationPrompt, .openTurn)
+        try encodeNextTurn([message], addGenerationPrompt: addGenerationPrompt)
+    }
+
+    /// The same with a turn of several messages.
+    ///
+    /// - Throws: As `encode`.
+    public func encodeNextTurn(_ messages: [ModelMessage], addGenerationPrompt: Bool = true) throws(GenerationError) -> EncodedPrompt {
+        try encode(messages, addGenerationPrompt, .openTurn)
     }
 
     private func encode(

@@ -36,6 +36,15 @@ public enum AnswerShape: Sendable, Equatable {
         }
     }
 
+    /// What an answer with these options is held to; nil for any text.
+    ///
+    /// - Throws: `unsupportedGuide`.
+    static func constraint(_ shape: AnswerShape?, _ tools: ToolCalling?) throws(SessionError) -> Constraint? {
+        let compiled = try shape?.compiled()
+        guard let tools else { return compiled }
+        return try tools.constraint(shape: compiled)
+    }
+
     /// Finds out whether answers can be held to this; what `respond` would throw.
     ///
     /// - Throws: `unsupportedGuide`.

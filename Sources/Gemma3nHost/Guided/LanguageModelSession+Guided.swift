@@ -32,7 +32,7 @@ extension LanguageModelSession {
         to prompt: some PromptRepresentable, schema: GenerationSchema, includeSchemaInPrompt: Bool = true,
         options: ResponseOptions = ResponseOptions()
     ) async throws -> TypedResponse<GeneratedContent> {
-        let (prompt, options) = Self.asking(prompt, schema, includeSchemaInPrompt, options)
+        let (prompt, options) = asking(prompt, schema, includeSchemaInPrompt, options)
         let response = try await respond(to: prompt, options: options)
         let content = try response.value()
         return TypedResponse(content: content, rawContent: content, response: response)
@@ -43,17 +43,20 @@ extension LanguageModelSession {
         to prompt: some PromptRepresentable, generating type: Content.Type = Content.self, includeSchemaInPrompt: Bool = true,
         options: ResponseOptions = ResponseOptions()
     ) -> TypedResponseStream<Content> {
-        let (prompt, options) = Self.asking(prompt, Content.generationSchema, includeSchemaInPrompt, options)
+        let (prompt, options) = asking(prompt, Content.generationSchema, includeSchemaInPrompt, options)
         return TypedResponseStream(stream: streamResponse(to: prompt, options: options))
     }
 
-    private static func asking(
+    private func asking(
         _ prompt: some PromptRepresentable, _ schema: GenerationSchema, _ includesSchema: Bool, _ options: ResponseOptions
     ) -> (Prompt, ResponseOptions) {
         var (prompt, options) = (prompt.promptRepresentation, options)
         let json = schema.json
         options.shape = .jsonSchema(json)
-        if includesSchema { prompt.parts.append(.text("Answer in JSON that fits this schema:\n\(json.serialized())")) }
+        var lines: [String] = []
+        if includesSchema { lines.append("Answer in JSON that fits this schema:\n\(json.serialized())") }
+        if callsTools(options) { lines.append(ToolCalling.instructionsWithShape) }
+        if !lines.isEmpty { prompt.parts.append(.text(lines.joined(separator: "\n"))) }
         return (prompt, options)
     }
 }
@@ -63,6 +66,9 @@ extension Response {
     ///
     /// - Throws: `decodingFailure` if it is not whole.
     func value() throws(SessionError) -> GeneratedContent {
+        if finishReason == .toolCalls {
+            throw SessionError(.decodingFailure, "The answer calls tools instead of being a value. Run them and go on with respond(toToolOutputs:).")
+        }
         guard finishReason == .stop else {
             let why = finishReason == .length ? "the limit of tokens was reached" : "the context is full"
             throw SessionError(.decodingFailure, "The answer ended after \(tokens.count) tokens, before its value was whole: \(why). Allow more.")

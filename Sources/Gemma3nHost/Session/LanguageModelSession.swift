@@ -16,6 +16,9 @@ internal import Synchronization
 /// and caches are as before. An answer cancelled later stands as far as it came, in the transcript and for the model.
 /// The instructions always stay.
 ///
+/// **Tools.** A session that was given tools runs those that the model calls and goes on until it answers in text (see `Tool`). A
+/// prompt is forgotten if a tool fails, or if it is cancelled before the text begins; what tools did by then is done.
+///
 /// **Sizes.** Of a nested model any part can answer (`size`), chosen per session, per answer or by a policy. With `switching` at
 /// `.recompute` an answer depends on what was said and on the part that answers, never on which parts ran before.
 public final class LanguageModelSession: Sendable {
@@ -27,6 +30,7 @@ public final class LanguageModelSession: Sendable {
     private let thread = SessionThread()
     private let engine: EngineBox
     private let state: Mutex<State>
+    private let toolset: Toolset?
 
     private struct State {
         var transcript: Transcript
@@ -52,8 +56,33 @@ public final class LanguageModelSession: Sendable {
     }
 
     /// Continues a conversation.
-    public init(model: Gemma3nLanguageModel, transcript: Transcript, contextLength: Int? = nil) {
+    public convenience init(model: Gemma3nLanguageModel, transcript: Transcript, contextLength: Int? = nil) {
+        self.init(model, toolset: nil, transcript, contextLength)
+    }
+
+    /// A session that runs tools for the model.
+    ///
+    /// - Throws: `invalidOption` for a bad name or limit; `unsupportedGuide` that names the tool whose parameters cannot be kept to.
+    public convenience init(
+        model: Gemma3nLanguageModel, tools: [any Tool], toolLimits: ToolLimits = ToolLimits(), instructions: String? = nil,
+        contextLength: Int? = nil
+    ) throws(SessionError) {
+        try self.init(
+            model: model, tools: tools, toolLimits: toolLimits, transcript: Transcript(instructions: instructions), contextLength: contextLength)
+    }
+
+    /// Continues a conversation with tools.
+    ///
+    /// - Throws: As the other one with tools.
+    public convenience init(
+        model: Gemma3nLanguageModel, tools: [any Tool], toolLimits: ToolLimits = ToolLimits(), transcript: Transcript, contextLength: Int? = nil
+    ) throws(SessionError) {
+        self.init(model, toolset: tools.isEmpty ? nil : try Toolset(tools, toolLimits), transcript, contextLength)
+    }
+
+    private init(_ model: Gemma3nLanguageModel, toolset: Toolset?, _ transcript: Transcript, _ contextLength: Int?) {
         self.model = model
+        self.toolset = toolset
         self.contextLength = max(1, min(contextLength ?? model.contextLength, model.contextLength))
         engine = EngineBox(SessionEngine(model, contextLength: self.contextLength))
         let sizing = SizingRequest(
@@ -124,11 +153,14 @@ public final class LanguageModelSession: Sendable {
     /// - Throws: `SessionError`; `CancellationError` if the task is cancelled, which ends the answer within a token.
     @discardableResult
     public func respond(to prompt: some PromptRepresentable, options: ResponseOptions = ResponseOptions()) async throws -> Response {
-        let prompt = prompt.promptRepresentation
+        try await respond(to: .prompt(prompt.promptRepresentation), options)
+    }
+
+    func respond(to turn: SessionTurn, _ options: ResponseOptions) async throws -> Response {
         let request = ResponseRequest()
         let response = try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                start(prompt, options, request, emit: { _ in }, completion: { continuation.resume(with: $0.mapError { $0 as any Error }) })
+                start(turn, options, request, emit: { _ in }, completion: { continuation.resume(with: $0) })
             }
         } onCancel: {
             request.stop()
@@ -149,19 +181,23 @@ public final class LanguageModelSession: Sendable {
 
     /// Answers a prompt bit by bit. Errors come when the stream is read.
     public func streamResponse(to prompt: some PromptRepresentable, options: ResponseOptions = ResponseOptions()) -> ResponseStream {
+        streamResponse(to: .prompt(prompt.promptRepresentation), options)
+    }
+
+    func streamResponse(to turn: SessionTurn, _ options: ResponseOptions) -> ResponseStream {
         let request = ResponseRequest()
         // Snapshots are cumulative: a reader that falls behind needs the newest only.
         let (stream, continuation) = AsyncThrowingStream<ResponseStream.Snapshot, any Error>.makeStream(bufferingPolicy: .bufferingNewest(1))
         continuation.onTermination = { reason in
             if case .cancelled = reason { request.stop() }
         }
-        start(prompt.promptRepresentation, options, request, emit: { continuation.yield($0) }) { result in
+        start(turn, options, request, emit: { continuation.yield($0) }) { result in
             switch result {
             case .success(let response):
                 continuation.yield(
                     .init(
                         content: response.content, tokenCount: response.tokens.count, logProbabilities: response.logProbabilities,
-                        response: response))
+                        response: response, toolCalls: response.toolCalls.map { PartialToolCall($0) }))
                 continuation.finish()
             case .failure(let error):
                 continuation.finish(throwing: error)
@@ -188,8 +224,8 @@ public final class LanguageModelSession: Sendable {
             guard case .text(let next) = part else { break }
             text += next
         }
-        let (request, transcript, sizing) = (ResponseRequest(), transcript, state.withLock { $0.sizing })
-        thread.run { [engine, text] in engine.engine.prewarm(text, after: transcript, sizing, request) }
+        let (request, transcript, sizing, tools) = (ResponseRequest(), transcript, state.withLock { $0.sizing }, toolset?.instructions)
+        thread.run { [engine, text] in engine.engine.prewarm(text, after: transcript, tools: tools, sizing, request) }
     }
 
     /// Begins the conversation anew: all but the instructions is forgotten.
@@ -212,12 +248,41 @@ public final class LanguageModelSession: Sendable {
     private static let busy = SessionError(
         .concurrentRequests, "The session is still answering another prompt. Wait for that answer, stop it, or open a second session.")
 
-    /// Answers on the session's thread. `completion` runs there too, after transcript and state are up to date.
+    /// What was so when an answer began.
+    struct Beginning: Sendable {
+        var epoch: Int
+        var sizing: SizingRequest
+    }
+
+    /// Whether an answer with these options may call tools.
+    func callsTools(_ options: ResponseOptions) -> Bool {
+        if let tools = options.tools { return tools.choice != .none }
+        return toolset != nil && options.toolChoice != ToolChoice.none
+    }
+
+    /// Answers. `completion` is called once transcript and state are up to date.
     private func start(
-        _ prompt: Prompt, _ options: ResponseOptions, _ request: ResponseRequest,
-        emit: @escaping @Sendable (ResponseStream.Snapshot) -> Void, completion: @escaping @Sendable (Result<Response, SessionError>) -> Void
+        _ turn: SessionTurn, _ options: ResponseOptions, _ request: ResponseRequest,
+        emit: @escaping @Sendable (ResponseStream.Snapshot) -> Void, completion: @escaping @Sendable (Result<Response, any Error>) -> Void
     ) {
-        let begun: (epoch: Int, sizing: SizingRequest)? = state.withLock { state in
+        guard let beginning = begin(options, request) else { return completion(.failure(Self.busy)) }
+        guard let toolset, options.tools == nil else {
+            return run(turn, after: [], options, beginning, request, goesOn: false, emit: emit, completion: completion)
+        }
+        Task {
+            let result: Result<Response, any Error>
+            do {
+                result = .success(try await converse(turn, options, toolset, beginning, request, emit: emit))
+            } catch {
+                result = .failure(error)
+            }
+            completion(result)
+        }
+    }
+
+    /// Nil while another prompt is answered.
+    private func begin(_ options: ResponseOptions, _ request: ResponseRequest) -> Beginning? {
+        state.withLock { state in
             // One that was told to stop ends soon, and the thread runs jobs in order.
             if let active = state.active, !active.isStopped { return nil }
             state.active = request
@@ -225,22 +290,47 @@ public final class LanguageModelSession: Sendable {
             var sizing = state.sizing
             if let size = options.size { (sizing.choice, sizing.reason) = (size, "Asked for with the prompt.") }
             if let wishes = options.sizeWishes { sizing.wishes = wishes }
-            return (state.epoch, sizing)
+            return Beginning(epoch: state.epoch, sizing: sizing)
         }
-        guard let (epoch, sizing) = begun else { return completion(.failure(Self.busy)) }
+    }
+
+    /// Makes one answer on the session's thread. `completion` runs there too, after transcript and state are up to date.
+    ///
+    /// - Parameters:
+    ///   - said: What belongs to the same prompt and is not in the transcript yet.
+    ///   - goesOn: Whether calls of tools are answered: then they do not end it.
+    func run(
+        _ turn: SessionTurn, after said: [Transcript.Entry], _ options: ResponseOptions, _ beginning: Beginning, _ request: ResponseRequest,
+        goesOn: Bool, emit: @escaping @Sendable (ResponseStream.Snapshot) -> Void,
+        completion: @escaping @Sendable (Result<Response, any Error>) -> Void
+    ) {
         // The job keeps the session alive until its answer is there.
         thread.run { [self] in
-            let transcript = transcript
+            let before = Transcript(entries: transcript.entries + said)
             let result: Result<Response, SessionError> = Result { () throws(SessionError) in
-                try engine.engine.respond(to: prompt, after: transcript, options, sizing, request, emit: emit)
+                try engine.engine.respond(to: turn, after: before, options, beginning.sizing, request, goesOn: goesOn, emit: emit)
             }
             state.withLock { state in
-                if case .success(let response) = result, response.finishReason != .cancelled || !response.content.isEmpty, state.epoch == epoch {
-                    state.transcript.entries += [.prompt(prompt), .response(response.content)]
+                if case .success(let response) = result {
+                    if goesOn, response.finishReason == .toolCalls { return }
+                    if response.finishReason != .cancelled || !response.content.isEmpty, state.epoch == beginning.epoch {
+                        state.transcript.entries += said + turn.entries + [Transcript.Entry(response)]
+                    }
                 }
                 if state.active === request { state.active = nil }
             }
-            completion(result)
+            completion(result.mapError { $0 as any Error })
+        }
+    }
+
+    /// Takes back all that was said since a prompt whose tools were to be run.
+    func forget(_ request: ResponseRequest) async {
+        await withCheckedContinuation { continuation in
+            thread.run { [self] in
+                engine.engine.forget(request)
+                state.withLock { state in if state.active === request { state.active = nil } }
+                continuation.resume()
+            }
         }
     }
 }

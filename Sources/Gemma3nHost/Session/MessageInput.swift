@@ -15,14 +15,29 @@ public import Tokenization
 ///     {"type": "input_video", "input_video": {"data": "<base64>"}}     or "url"
 ///     {"type": "image", "image": "cat.png"}                            the reference library's own form; likewise audio, video
 ///
+/// An assistant's message may hold calls of tools, and a tool's message says which call it answers:
+///
+///     {"role": "assistant", "content": null, "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}
+///     {"role": "tool", "tool_call_id": "call_1", "name": "f", "content": "3"}
+///
 /// URLs are `data:` and `file:` URLs and plain paths. Roles are `system` (or `developer`), `user`, `assistant` (or `model`) and `tool`.
 public struct MessageInput: Sendable {
     public var role: ModelMessage.Role
     public var content: Prompt
+    /// Calls that an assistant's message makes.
+    public var toolCalls: [ToolCall]
+    /// The call whose output a tool's message is, and the tool, as far as it says so.
+    public var toolCallID: String?
+    public var toolName: String?
 
-    public init(_ role: ModelMessage.Role, _ content: Prompt) {
+    public init(
+        _ role: ModelMessage.Role, _ content: Prompt, toolCalls: [ToolCall] = [], toolCallID: String? = nil, toolName: String? = nil
+    ) {
         self.role = role
         self.content = content
+        self.toolCalls = toolCalls
+        self.toolCallID = toolCallID
+        self.toolName = toolName
     }
 }
 
@@ -50,6 +65,7 @@ extension MessageInput {
 
     private init(_ json: JSONValue, at place: String, _ resolve: (String) -> String) throws(SessionError) {
         guard json.object != nil else { throw SessionError(.decodingFailure, "\(place) is \(json.kind), expected an object with role and content.") }
+        toolCalls = []
         switch json["role"]?.string {
         case "system", "developer": role = .system
         case "user": role = .user
@@ -71,6 +87,46 @@ extension MessageInput {
         case let other:
             throw SessionError(.decodingFailure, "\(place).content is \(other?.kind ?? "missing"), expected a string or an array of parts.")
         }
+        if role == .assistant, let calls = json["tool_calls"], !calls.isNull { toolCalls = try Self.calls(calls, at: "\(place).tool_calls") }
+        if role == .tool {
+            toolCallID = try Self.text(json, "tool_call_id", at: place)
+            toolName = try Self.text(json, json["name"] == nil ? "tool_name" : "name", at: place)
+        }
+    }
+
+    private static func text(_ json: JSONValue, _ key: String, at place: String) throws(SessionError) -> String? {
+        guard let value = json[key], !value.isNull else { return nil }
+        guard let text = value.string else { throw SessionError(.decodingFailure, "\(place).\(key) is \(value.kind), expected a string.") }
+        return text
+    }
+
+    private static func calls(_ json: JSONValue, at place: String) throws(SessionError) -> [ToolCall] {
+        guard let list = json.array else { throw SessionError(.decodingFailure, "\(place) is \(json.kind), expected an array of calls.") }
+        var calls: [ToolCall] = []
+        for (index, call) in list.enumerated() {
+            let place = "\(place)[\(index)]"
+            guard let function = call["function"], let name = function["name"]?.string else {
+                throw SessionError(.decodingFailure, "\(place).function.name is missing, expected a string.")
+            }
+            guard ToolDefinition.isName(name) else {
+                throw SessionError(.decodingFailure, "\(place).function.name is \"\(name)\"; a name is 1 to 64 letters, digits, '_' and '-'.")
+            }
+            let given = try text(call, "id", at: place)
+            let id = given ?? ToolCall.newID()
+            switch function["arguments"] {
+            case nil, .null?: calls.append(ToolCall(id: id, name: name, arguments: [:]))
+            case .object(let arguments)?: calls.append(ToolCall(id: id, name: name, arguments: .object(arguments)))
+            case .string(let text)?:
+                let written = try? ToolCall(id: id, name: name, argumentsText: text.isEmpty ? "{}" : text)
+                guard let written, written.arguments.object != nil else {
+                    throw SessionError(.decodingFailure, "\(place).function.arguments is no JSON object.")
+                }
+                calls.append(written)
+            case let other?:
+                throw SessionError(.decodingFailure, "\(place).function.arguments is \(other.kind), expected an object or its JSON text.")
+            }
+        }
+        return calls
     }
 
     private static func part(_ json: JSONValue, at place: String, _ resolve: (String) -> String) throws(SessionError) -> Prompt.Part {
@@ -143,8 +199,16 @@ extension MessageInput {
     /// The message in the shape `parse` reads. Files are named by their path; what lies in memory becomes a `data:` URL.
     public var json: JSONValue {
         let parts = content.parts
-        if parts.count == 1, case .text(let text) = parts[0] { return ["role": .string(role.rawValue), "content": .string(text)] }
-        return ["role": .string(role.rawValue), "content": .array(parts.flatMap(Self.items))]
+        var members: [JSONObject.Member] = [.init(key: "role", value: .string(role.rawValue))]
+        if let toolCallID { members.append(.init(key: "tool_call_id", value: .string(toolCallID))) }
+        if let toolName { members.append(.init(key: "name", value: .string(toolName))) }
+        if parts.count == 1, case .text(let text) = parts[0] {
+            members.append(.init(key: "content", value: .string(text)))
+        } else {
+            members.append(.init(key: "content", value: parts.isEmpty && !toolCalls.isEmpty ? .null : .array(parts.flatMap(Self.items))))
+        }
+        if !toolCalls.isEmpty { members.append(.init(key: "tool_calls", value: .array(toolCalls.map(\.json)))) }
+        return .object(JSONObject(members))
     }
 
     private static func items(_ part: Prompt.Part) -> [JSONValue] {

@@ -2,6 +2,7 @@ public import Gemma3n
 
 /// An answer.
 public struct Response: Sendable {
+    /// The text; empty where tools are called.
     public let content: String
     /// Why it ended.
     public let finishReason: FinishReason
@@ -10,6 +11,10 @@ public struct Response: Sendable {
     /// One for every token when `ResponseOptions.topLogProbabilities` was set.
     public let logProbabilities: [TokenProbabilities]
     public let statistics: ResponseStatistics
+    /// The calls that the answer makes, where the finish reason is `toolCalls`; where it ended early, those that were whole.
+    public internal(set) var toolCalls: [ToolCall] = []
+    /// The answer as the model wrote it, where that is not `content`.
+    var written: String?
 }
 
 /// How likely a token was, and which ones were likeliest.
@@ -72,6 +77,8 @@ public struct ResponseStream: AsyncSequence, Sendable {
         public let logProbabilities: [TokenProbabilities]
         /// The whole answer, in the last snapshot only.
         public let response: Response?
+        /// The calls so far.
+        public internal(set) var toolCalls: [PartialToolCall] = []
     }
 
     public typealias Element = Snapshot

@@ -53,6 +53,12 @@ public struct ResponseOptions: Sendable, Equatable {
     public var topLogProbabilities: Int?
     /// What the answer is held to; nil for free text.
     public var shape: AnswerShape?
+    /// Tools that the answer may call. The calls are handed to the caller, who runs them and goes on with
+    /// `respond(toToolOutputs:)`; for tools that a session runs itself see `Tool`. Goes before the session's tools.
+    public var tools: ToolCalling?
+    /// Whether the answer may, or must, call the session's own tools; as the model decides by default. What must be called is called in
+    /// the first round.
+    public var toolChoice: ToolChoice?
     /// Whether tokens are guessed ahead: changes the time an answer takes, and nothing else.
     public var speculation = Speculation.off
 

@@ -17,8 +17,12 @@ final class SessionEngine {
     private var conversation: CachedConversation?
     /// Everything said and answered, up to the last token of the last answer; empty before the first.
     private var history = EncodedPrompt(tokens: [])
-    /// The constraint used last, with what it has learnt.
-    private var machine: (shape: AnswerShape, machine: ConstraintMachine)?
+    /// What the model was told of tools at the beginning of the history.
+    private var toldTools: String?
+    /// The prompt whose tools are being run, and what was so before it.
+    private var open: (request: ResponseRequest, history: EncodedPrompt, toldTools: String?)?
+    /// The constraints used last, with what they have learnt.
+    private var machines: [(shape: AnswerShape?, tools: ToolCalling?, machine: ConstraintMachine)] = []
     /// Called with the whole token sequence before it is fed; for tests.
     var onFeed: ((_ whole: EncodedPrompt, _ new: Int) -> Void)?
     /// Called with the media that are about to be encoded; for tests.
@@ -35,20 +39,29 @@ final class SessionEngine {
     /// Forgets everything; the next prompt is encoded with the transcript it comes with.
     func reset() {
         history = EncodedPrompt(tokens: [])
+        open = nil
         conversation?.reset()
     }
 
-    /// Answers a prompt.
+    /// Takes back a prompt whose tools were being run.
+    func forget(_ request: ResponseRequest) {
+        guard let open, open.request === request else { return }
+        (history, toldTools) = (open.history, open.toldTools)
+        self.open = nil
+    }
+
+    /// Answers a prompt, or goes on from the outputs of tools.
     ///
     /// - Parameters:
-    ///   - transcript: What was said before, without the prompt.
+    ///   - transcript: What was said before.
+    ///   - goesOn: Whether calls will be answered with their outputs; until then `forget` takes everything back.
     ///   - emit: Called after every token.
     /// - Returns: The answer; finish reason `cancelled` and no token if it was stopped before the first one, and then the
     ///   prompt is forgotten.
     /// - Throws: `SessionError`; the prompt is forgotten.
     func respond(
-        to prompt: Prompt, after transcript: Transcript, _ options: ResponseOptions, _ sizing: SizingRequest, _ request: ResponseRequest,
-        emit: (ResponseStream.Snapshot) -> Void
+        to turn: SessionTurn, after transcript: Transcript, _ options: ResponseOptions, _ sizing: SizingRequest, _ request: ResponseRequest,
+        goesOn: Bool, emit: (ResponseStream.Snapshot) -> Void
     ) throws(SessionError) -> Response {
         let clock = ContinuousClock()
         let start = clock.now
@@ -58,15 +71,20 @@ final class SessionEngine {
             Response(content: "", finishReason: .cancelled, tokens: [], logProbabilities: [], statistics: statistics)
         }
 
-        let matcher = try matcher(options.shape)
+        // One that was stopped while its tools ran has not been taken back yet.
+        if let open, open.request !== request { forget(open.request) }
+        if request.isStopped { return unanswered() }
+        let matcher = try matcher(options.shape, options.tools)
+        var parser = options.tools.map { ToolCallParser($0, hasShape: options.shape != nil) }
         let others = model.busyRequests.wrappingAdd(1, ordering: .relaxed).oldValue
         defer { model.busyRequests.wrappingSubtract(1, ordering: .relaxed) }
         let size = try decide(sizing, others: others)
         statistics.size = size
-        guard let parts = try decode(prompt, request) else { return unanswered() }
+        guard let messages = try decode(Transcript(entries: turn.entries), nil, request) else { return unanswered() }
         statistics.decodeMediaSeconds = seconds(since: start)
         do throws(GenerationError) {
-            guard let whole = try encode(parts, transcript, request) else { return unanswered() }
+            let before = (history, toldTools)
+            guard let whole = try encode(messages, transcript, options.tools?.instructions, request) else { return unanswered() }
             statistics.promptTokens = whole.tokens.count
             let resolved = try resolve(options, whole)
 
@@ -94,7 +112,7 @@ final class SessionEngine {
             }
             statistics.prefillSeconds = seconds(since: prefillStart)
 
-            var content = ""
+            var written = ""
             var probabilities: [TokenProbabilities] = []
             var count = 0
             var firstToken = clock.now
@@ -106,11 +124,15 @@ final class SessionEngine {
                 } else {
                     statistics.generationSeconds = seconds(since: firstToken)
                 }
-                content += token.text
+                written += token.text
+                _ = parser?.push(token.text)
                 if let chosen = token.logProbability {
                     probabilities.append(TokenProbabilities(chosen: chosen, top: token.topLogProbabilities, text: token.text))
                 }
-                emit(.init(content: content, tokenCount: count, logProbabilities: probabilities, response: nil))
+                emit(
+                    .init(
+                        content: parser?.text ?? written, tokenCount: count, logProbabilities: probabilities, response: nil,
+                        toolCalls: parser?.calls ?? []))
                 onToken?()
                 return !request.isStopped
             }
@@ -118,11 +140,25 @@ final class SessionEngine {
             statistics.determinedTokens = result.determinedTokens
             statistics.speculation = result.speculation
             model.speeds.learn(size.slice, tokens: result.tokens.count, seconds: statistics.generationSeconds, sharers: others + 1)
-            if result.finishReason == .cancelled, result.text.isEmpty { return unanswered() }
+            _ = parser?.push(String(decoding: Array(result.text.utf8.dropFirst(written.utf8.count)), as: UTF8.self))
+            _ = parser?.finish()
+            let calls = parser?.calls ?? []
+            // Half a call is of no use to anybody.
+            if result.finishReason == .cancelled, result.text.isEmpty || !calls.isEmpty { return unanswered() }
             remember(whole, result)
-            return Response(
-                content: result.text, finishReason: result.finishReason, tokens: result.tokens, logProbabilities: probabilities,
-                statistics: statistics)
+            toldTools = options.tools?.instructions
+            let isCalling = !calls.isEmpty && result.finishReason == .stop && calls.allSatisfy { $0.whole != nil }
+            if !(goesOn && isCalling) {
+                open = nil
+            } else if open == nil {
+                open = (request, before.0, before.1)
+            }
+            var response = Response(
+                content: parser?.text ?? result.text, finishReason: isCalling ? .toolCalls : result.finishReason, tokens: result.tokens,
+                logProbabilities: probabilities, statistics: statistics)
+            response.toolCalls = calls.compactMap(\.whole)
+            response.written = parser == nil ? nil : result.text
+            return response
         } catch {
             throw SessionError(error)
         }
@@ -131,21 +167,22 @@ final class SessionEngine {
     /// The beginning of an answer of that shape.
     ///
     /// - Throws: `unsupportedGuide`.
-    private func matcher(_ shape: AnswerShape?) throws(SessionError) -> ConstraintMatcher? {
-        guard let shape else { return nil }
-        if let machine, machine.shape == shape { return ConstraintMatcher(machine.machine) }
-        let made = ConstraintMachine(try shape.compiled(), model.tokenVocabulary)
-        machine = (shape, made)
+    private func matcher(_ shape: AnswerShape?, _ tools: ToolCalling?) throws(SessionError) -> ConstraintMatcher? {
+        if let known = machines.first(where: { $0.shape == shape && $0.tools == tools }) { return ConstraintMatcher(known.machine) }
+        guard let constraint = try AnswerShape.constraint(shape, tools) else { return nil }
+        let made = ConstraintMachine(constraint, model.tokenVocabulary)
+        // Two, as an answer that must call tools is followed by one that may.
+        machines = machines.suffix(1) + [(shape, tools, made)]
         return ConstraintMatcher(made)
     }
 
     /// Feeds what is certain of the next prompt, so that its answer begins sooner. Does nothing if that is impossible.
-    func prewarm(_ prefix: String, after transcript: Transcript, _ sizing: SizingRequest, _ request: ResponseRequest) {
+    func prewarm(_ prefix: String, after transcript: Transcript, tools: String?, _ sizing: SizingRequest, _ request: ResponseRequest) {
         do {
             let message = ModelMessage(.user, prefix)
             var whole: EncodedPrompt
             if history.tokens.isEmpty {
-                guard let earlier = try decode(transcript, request) else { return }
+                guard let earlier = try decode(transcript, tools, request) else { return }
                 whole = try encoder.encode(earlier + [message], addGenerationPrompt: false)
             } else {
                 whole = history.appending(try encoder.encodeNextTurn(message, addGenerationPrompt: false))
@@ -224,29 +261,23 @@ final class SessionEngine {
     }
 
     /// Nil if it was stopped.
-    private func decode(_ transcript: Transcript, _ request: ResponseRequest) throws(SessionError) -> [ModelMessage]? {
-        var messages: [ModelMessage] = []
-        for message in transcript.messages {
-            guard let parts = try decode(message.content, request) else { return nil }
-            messages.append(ModelMessage(message.role, parts))
-        }
-        return messages
+    private func decode(_ transcript: Transcript, _ tools: String?, _ request: ResponseRequest) throws(SessionError) -> [ModelMessage]? {
+        try MessageInput.modelMessages(transcript.messages, tools: tools) { prompt throws(SessionError) in try decode(prompt, request) }
     }
 
-    /// The whole conversation with the prompt at its end; nil if it was stopped.
+    /// The whole conversation with a turn at its end; nil if it was stopped. Where the tools are others than before, it is written anew.
     private func encode(
-        _ parts: [ModelMessage.Part], _ transcript: Transcript, _ request: ResponseRequest
+        _ messages: [ModelMessage], _ transcript: Transcript, _ tools: String?, _ request: ResponseRequest
     ) throws(GenerationError) -> EncodedPrompt? {
-        let message = ModelMessage(.user, parts)
-        if !history.tokens.isEmpty { return history.appending(try encoder.encodeNextTurn(message)) }
+        if !history.tokens.isEmpty, tools == toldTools { return history.appending(try encoder.encodeNextTurn(messages)) }
         let earlier: [ModelMessage]?
         do throws(SessionError) {
-            earlier = try decode(transcript, request)
+            earlier = try decode(transcript, tools, request)
         } catch {
             throw GenerationError(.invalidMedia, error.message)
         }
         guard let earlier else { return nil }
-        return try encoder.encode(earlier + [message])
+        return try encoder.encode(earlier + messages)
     }
 
     private func resolve(_ options: ResponseOptions, _ whole: EncodedPrompt) throws(GenerationError) -> GenerationOptions {

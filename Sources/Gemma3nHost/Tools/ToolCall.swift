@@ -36,6 +36,11 @@ public struct ToolCall: Sendable, Equatable {
         return String(decoding: Array("call_".utf8) + (0..<24).map { _ in alphabet[Int.random(in: 0..<alphabet.count)] }, as: UTF8.self)
     }
 
+    /// As chat messages hold it, the arguments as text.
+    public var json: JSONValue {
+        ["id": .string(id), "type": "function", "function": ["name": .string(name), "arguments": .string(argumentsText)]]
+    }
+
     /// Calls as the model is to write them, and wrote them unless it fenced them.
     static func text(of calls: [ToolCall]) -> String {
         let texts = calls.map { "{\"name\": \(JSONValue.string($0.name).serialized()), \"parameters\": \($0.argumentsText)}" }
@@ -51,6 +56,17 @@ public struct PartialToolCall: Sendable, Equatable {
     public internal(set) var argumentsText = ""
     /// The call, once it is whole.
     public internal(set) var whole: ToolCall?
+
+    init(id: String, name: String) {
+        self.id = id
+        self.name = name
+    }
+
+    init(_ call: ToolCall) {
+        self.init(id: call.id, name: call.name)
+        argumentsText = call.argumentsText
+        whole = call
+    }
 }
 
 /// JSON with one space after colons and commas, as calls are written.
