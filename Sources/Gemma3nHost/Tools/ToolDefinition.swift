@@ -106,8 +106,11 @@ extension ToolDefinition {
                 }
                 description = text
             }
-            let parameters = inner["parameters"].flatMap { $0.isNull ? nil : $0 }
-            tools.append(try ToolDefinition(name: name, description: description, parameters: parameters))
+            if let parameters = inner["parameters"], !parameters.isNull {
+                tools.append(try ToolDefinition(name: name, description: description, parameters: parameters))
+            } else {
+                tools.append(try ToolDefinition(name: name, description: description))
+            }
         }
         return tools
     }
