@@ -274,4 +274,78 @@ import Tokenization
         #expect(session.transcript.entries.isEmpty && !session.isResponding && log.all.isEmpty)
         #expect(Dice(log: log).parameters.json["$defs"]?["Arguments"]?["required"]?.array?.count == 1)
     }
+
+    /// A tool that hears nothing of cancellation is not waited for.
+    @Test(.timeLimit(.minutes(2)), arguments: [true, false]) func cancellationWhileToolsRun(byStream: Bool) async throws {
+        let model = try tinyModel()
+        let (log, door) = (Log(), Door())
+        let tool = Dice(log: log) { _ in await door.wait() }
+        let session = try LanguageModelSession(model: model, tools: [tool], toolLimits: ToolLimits(rounds: 1, callsPerRound: 1))
+        if byStream {
+            let stream = session.streamResponse(to: "hello", options: Self.options(tokens: 100))
+            while log.all.isEmpty { try await Task.sleep(for: .milliseconds(1)) }
+            stream.stop()
+            let response = try await stream.collect()
+            #expect(response.finishReason == .cancelled && response.content.isEmpty)
+        } else {
+            let task = Task { try await session.respond(to: "hello", options: Self.options(tokens: 100)) }
+            while log.all.isEmpty { try await Task.sleep(for: .milliseconds(1)) }
+            task.cancel()
+            await #expect(throws: CancellationError.self) { try await task.value }
+        }
+        #expect(session.transcript.entries.isEmpty && !session.isResponding)
+        let fed = FeedingLog(session)
+        _ = try await session.respond(to: "again", options: Self.options(.none, tokens: 2))
+        let text = model.model.tokenizer.decode(fed.last.whole)
+        #expect(!text.contains("tool_output") && text.contains("again") && Self.kinds(session.transcript) == "pr")
+        door.open()
+    }
+
+    /// Waiting that nothing but `open` ends.
+    private final class Door: Sendable {
+        private let waiters = Mutex<[CheckedContinuation<Void, Never>]?>([])
+
+        func wait() async {
+            await withCheckedContinuation { waiter in
+                let isOpen = waiters.withLock { waiters in
+                    waiters?.append(waiter)
+                    return waiters == nil
+                }
+                if isOpen { waiter.resume() }
+            }
+        }
+
+        func open() {
+            let waiting = waiters.withLock { waiters in
+                defer { waiters = nil }
+                return waiters ?? []
+            }
+            for waiter in waiting { waiter.resume() }
+        }
+    }
+
+    /// Calls of one answer run at the same time: each waits for the other.
+    @Test(.timeLimit(.minutes(2))) func parallelCallsRunTogether() async throws {
+        let model = try tinyModel()
+        let log = Log()
+        let together = Dice(log: log) { _ in
+            while log.all.count < 2 { try await Task.sleep(for: .milliseconds(1)) }
+        }
+        var options = Self.options(tokens: 400)
+        for text in ["[", ","] { for token in model.model.tokenizer.encode(text, recognizesSpecialTokens: false) { options.logitBias[token] = 30 } }
+        let definition = try ToolDefinition(name: together.name, description: together.description, parameters: together.parameters.json)
+        for seed in UInt64(1)...40 {
+            options.seed = seed
+            options.tools = try ToolCalling(tools: [definition], choice: .required, maximumCalls: 2)
+            let found = try await LanguageModelSession(model: model).respond(to: "hello", options: options)
+            guard found.toolCalls.count == 2, found.finishReason == .toolCalls else { continue }
+            // A session asked the same makes the same calls, and runs them.
+            options.tools = nil
+            let session = try LanguageModelSession(model: model, tools: [together], toolLimits: ToolLimits(rounds: 1, callsPerRound: 2))
+            _ = try await session.respond(to: "hello", options: options)
+            #expect(Self.kinds(session.transcript) == "pc2oor" && log.all.count == 2)
+            return
+        }
+        Issue.record("no answer makes two calls")
+    }
 }
