@@ -16,7 +16,7 @@ public struct Gemma3nCommand: AsyncParsableCommand {
             """,
         version: "gemma3n \(version)",
         subcommands: [
-            RunCommand.self, ChatCommand.self, InspectCommand.self, TokenizeCommand.self, DetokenizeCommand.self, TraceCommand.self,
+            RunCommand.self, ChatCommand.self, BatchCommand.self, InspectCommand.self, TokenizeCommand.self, DetokenizeCommand.self, TraceCommand.self,
             BenchCommand.self, ConvertCommand.self, SliceCommand.self, DemoCommand.self, EvaluateCommand.self, CurveCommand.self, SchemaCommand.self,
         ] + server)
 

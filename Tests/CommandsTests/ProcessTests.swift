@@ -12,7 +12,7 @@ import Testing
         #expect(version.code == 0 && version.output == "gemma3n 0.1.0\n")
         let help = try Program.run(["--help"])
         #expect(help.code == 0 && help.error.isEmpty)
-        for name in ["run", "chat", "inspect", "tokenize", "detokenize", "trace", "bench", "convert", "demo", "evaluate", "curve"] { #expect(help.output.contains("  \(name) ")) }
+        for name in ["run", "chat", "batch", "inspect", "tokenize", "detokenize", "trace", "bench", "convert", "demo", "evaluate", "curve"] { #expect(help.output.contains("  \(name) ")) }
     }
 
     @Test func answers() throws {

@@ -40,7 +40,7 @@ enum Output {
     }
 
     /// 0 or the system's error number; `EPIPE` if nobody reads any more.
-    private static func write(_ text: String, to descriptor: Int32) -> Int32 {
+    static func write(_ text: String, to descriptor: Int32) -> Int32 {
         var text = text
         return text.withUTF8 { bytes in
             var rest = UnsafeRawBufferPointer(bytes)
