@@ -35,7 +35,7 @@ struct BatchCommand: AsyncParsableCommand {
     @OptionGroup(title: "Size") var wishes: SizeWishOptions
     @Flag(help: "Print what the lines cost to standard error.") var stats = false
 
-    /// Lines in hand for each that is computed: a long answer holds those behind it back no sooner.
+    /// Lines in hand for each that is computed, or MiB of them: a long answer holds those behind it back no sooner.
     private static let linesInHand = 4
 
     func validate() throws {
@@ -59,7 +59,7 @@ struct BatchCommand: AsyncParsableCommand {
         let lines = NumberedLines(limit: reader.lineLimit)
         try lines.skip(output.answered)
         try await OrderedPipeline.run(
-            window: window, next: lines.next,
+            window: window, next: lines.next, size: { line, _ in 1 + line.bytes.count >> 20 },
             start: { [room] line, number in
                 let (id, request) = reader.read(line, number: number)
                 return Self.answer(request, room, line: number, id: id)

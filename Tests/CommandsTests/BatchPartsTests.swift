@@ -7,7 +7,9 @@ import Testing
     private final class Counter: Sendable {
         private let count = Mutex(0)
         var value: Int { count.withLock { $0 } }
-        func next() -> Int { count.withLock { $0 += 1; return $0 } }
+        func next() -> Int { add(1) }
+        func add(_ more: Int) -> Int { count.withLock { $0 += more; return $0 } }
+        func raise(to value: Int) { count.withLock { $0 = max($0, value) } }
     }
 
     /// Results come in order, whichever is done first, and no more than the window is read ahead.
@@ -34,6 +36,36 @@ import Testing
         #expect(written == Array(1...300))
         // The end is read, too.
         #expect(mostAhead <= window)
+    }
+
+    /// Large items leave less room for others, and one that is larger than the window has it to itself.
+    @Test(arguments: [1, 5, 16]) func largeItems(window: Int) async throws {
+        let inHand = Counter()
+        let most = Counter()
+        @Sendable func places(_ item: Int) -> Int { item % 9 == 0 ? 40 : item % 4 }
+        @Sendable func taken(_ item: Int) -> Int { min(max(places(item), 1), window) }
+        let read = Counter()
+        var written: [Int] = []
+        try await OrderedPipeline.run(
+            window: window,
+            next: {
+                let next = read.next()
+                return next <= 200 ? next : nil
+            },
+            size: places,
+            start: { item in
+                most.raise(to: inHand.add(taken(item)))
+                return {
+                    for _ in 0..<(item * 7919 % 50) { await Task.yield() }
+                    return item
+                }
+            },
+            write: { item in
+                written.append(item)
+                _ = inHand.add(-taken(item))
+            })
+        #expect(written == Array(1...200))
+        #expect(inHand.value == 0 && most.value <= window)
     }
 
     @Test func whatReadingThrowsComesLast() async {
