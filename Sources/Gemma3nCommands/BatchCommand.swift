@@ -52,7 +52,9 @@ struct BatchCommand: AsyncParsableCommand {
         let reader = BatchRequestReader(
             options: options, system: system, seed: sampling.seed ?? 0, lineLimit: maxLine?.bytes ?? 16 << 20)
         let window = parallel * Self.linesInHand
-        let room = EngineRoom(model, limits: EngineLimits(maximumRunning: parallel, maximumQueued: window))
+        // Lines have a beginning in common with their neighbours, if at all: more would be searched in vain, and fill the memory.
+        let limits = EngineLimits(maximumRunning: parallel, maximumQueued: window, maximumKept: 2 * parallel)
+        let room = EngineRoom(model, limits: limits)
 
         Interrupts.shared.handle { output.interrupt() }
         var meter = BatchMeter(failed: output.failed)

@@ -14,10 +14,12 @@ public struct EngineLimits: Sendable, Equatable {
     /// Tokens of prompts that go through the model beside a token of each answer under way. More: prompts are through sooner, and answers
     /// under way halt for longer.
     public var prefillTokens: Int
+    /// Answers that ended whose keys and values are kept for requests that begin as they did; nil as many as there is memory for.
+    public var maximumKept: Int?
 
     public init(
         maximumRunning: Int = 16, maximumQueued: Int = 64, contextLength: Int? = nil, maximumResponseTokens: Int? = nil, cacheBytes: Int? = nil,
-        prefillTokens: Int = 32
+        prefillTokens: Int = 32, maximumKept: Int? = nil
     ) {
         self.maximumRunning = max(1, maximumRunning)
         self.maximumQueued = max(0, maximumQueued)
@@ -25,5 +27,6 @@ public struct EngineLimits: Sendable, Equatable {
         self.maximumResponseTokens = maximumResponseTokens
         self.cacheBytes = cacheBytes
         self.prefillTokens = max(1, prefillTokens)
+        self.maximumKept = maximumKept.map { max(0, $0) }
     }
 }

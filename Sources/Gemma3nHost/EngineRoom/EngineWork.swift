@@ -73,7 +73,7 @@ final class EngineWork {
             if answer.generation.error == nil { prefixes.keep(answer.held) }
             return true
         }
-        prefixes.shrink(to: cacheBytes - reservedBytes)
+        prefixes.shrink(to: cacheBytes - reservedBytes, count: limits.maximumKept)
         model.busyRequests.wrappingSubtract(ended.count, ordering: .relaxed)
         return ended
     }

@@ -32,8 +32,9 @@ struct PrefixCache {
         if !held.prompt.tokens.isEmpty { kept.append(held) }
     }
 
-    /// Forgets sequences until the others hold no more than `bytes`.
-    mutating func shrink(to bytes: Int) {
+    /// Forgets sequences until the others are no more than `count` and hold no more than `bytes`.
+    mutating func shrink(to bytes: Int, count: Int? = nil) {
+        if let count, kept.count > count { kept.removeFirst(kept.count - count) }
         var held = byteCount
         while held > bytes, !kept.isEmpty { held -= kept.removeFirst().sequence.cacheByteCount }
     }
