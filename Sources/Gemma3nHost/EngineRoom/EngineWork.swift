@@ -20,7 +20,7 @@ final class EngineWork {
     private var embeddings: [EmbeddingJob] = []
     /// Of answers that ended.
     private var prefixes: PrefixCache
-    private var shapes: [(shape: AnswerShape, machine: ConstraintMachine)] = []
+    private var shapes: [(shape: AnswerShape?, tools: ToolCalling?, machine: ConstraintMachine)] = []
     /// The sizes that ran, the one that ran last at the end.
     private var turns: [ModelSlice] = []
     private var counts = EngineCounts()
@@ -154,16 +154,17 @@ final class EngineWork {
         }
     }
 
-    /// The beginning of an answer of the request's shape.
+    /// The beginning of an answer of the request's shape, or of calls of its tools.
     private func matcher(_ prepared: PreparedAnswer) -> ConstraintMatcher? {
-        guard let constraint = prepared.constraint, let shape = prepared.ticket.answer.options.shape else { return nil }
+        guard let constraint = prepared.constraint else { return nil }
+        let (shape, tools) = (prepared.ticket.answer.options.shape, prepared.ticket.answer.options.tools)
         let machine: ConstraintMachine
-        if let index = shapes.firstIndex(where: { $0.shape == shape }) {
+        if let index = shapes.firstIndex(where: { $0.shape == shape && $0.tools == tools }) {
             machine = shapes.remove(at: index).machine
         } else {
             machine = ConstraintMachine(constraint, model.tokenVocabulary)
         }
-        shapes.append((shape, machine))
+        shapes.append((shape, tools, machine))
         if shapes.count > Self.keptShapes { shapes.removeFirst() }
         return ConstraintMatcher(machine)
     }

@@ -36,8 +36,8 @@ struct RequestReader: Sendable {
             reason: request.options.size == nil ? "The size the model was opened with." : "Asked for with the prompt.",
             switching: .recompute, wishes: request.options.sizeWishes ?? SizeWishes(), policy: AutomaticSize())
         let size = try model.decide(sizing, others: model.busyRequests.load(ordering: .relaxed), current: nil)
-        let constraint = try request.options.shape.map { shape throws(SessionError) in try shape.compiled() }
-        let whole = try encode(request.input, isStopped: { ticket.isStopped })
+        let constraint = try AnswerShape.constraint(request.options.shape, request.options.tools)
+        let whole = try encode(request.input, tools: request.options.tools, isStopped: { ticket.isStopped })
         guard whole.tokens.count <= contextLength else {
             throw SessionError(
                 .exceededContextWindowSize,
@@ -56,21 +56,22 @@ struct RequestReader: Sendable {
     /// Reads the media of an input and writes it as tokens.
     ///
     /// - Throws: `unreadableMedia`, `unsupportedPrompt`.
-    func encode(_ input: AnswerRequest.Input, isStopped: @Sendable () -> Bool) throws(SessionError) -> EncodedPrompt {
+    func encode(
+        _ input: AnswerRequest.Input, tools: ToolCalling? = nil, isStopped: @Sendable () -> Bool
+    ) throws(SessionError) -> EncodedPrompt {
         switch input {
         case .tokens(let tokens): return EncodedPrompt(tokens: tokens)
         case .text(let text):
             return EncodedPrompt(tokens: model.model.tokenizer.encode(text, addBOS: true, recognizesSpecialTokens: false))
         case .messages(let messages):
-            var decoded: [ModelMessage] = []
-            for message in messages {
+            let decoded = try MessageInput.modelMessages(messages, tools: tools?.instructions) { prompt throws(SessionError) in
                 do throws(MediaError) {
-                    decoded.append(ModelMessage(message.role, try message.content.decoded(by: model.decoder, isCancelled: isStopped)))
+                    return try prompt.decoded(by: model.decoder, isCancelled: isStopped)
                 } catch {
                     throw SessionError(error)
                 }
             }
-            do throws(GenerationError) { return try encoder.encode(decoded) } catch { throw SessionError(error) }
+            do throws(GenerationError) { return try encoder.encode(decoded ?? []) } catch { throw SessionError(error) }
         }
     }
 }

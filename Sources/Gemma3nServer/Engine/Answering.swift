@@ -85,7 +85,7 @@ final class Answering: @unchecked Sendable {
     }
 
     private static func read(_ stream: AnswerStream, _ work: ChatWork, _ emit: (AnswerPiece) -> Void) async throws {
-        var parser = work.calling.map { ToolCallParser($0, hasShape: work.options.shape != nil) }
+        var parser = work.options.tools.map { ToolCallParser($0, hasShape: work.options.shape != nil) }
         var probabilities: [TokenProbabilities] = []
         var text = ""
 

@@ -5,15 +5,14 @@ internal import Gemma3nHost
 /// What a request asks for, whichever protocol it came in.
 struct ChatWork: Sendable {
     var input: AnswerRequest.Input
-    var options = ResponseOptions()
-    var calling: ToolCalling?
+    var options: ResponseOptions
     /// Answers wanted, each drawn with a seed of its own.
     var count = 1
 
     init(_ input: AnswerRequest.Input, options: ResponseOptions = ResponseOptions(), calling: ToolCalling? = nil, count: Int = 1) {
         self.input = input
         self.options = options
-        self.calling = calling
+        if let calling { self.options.tools = calling }
         self.count = count
     }
 }
@@ -39,8 +38,8 @@ struct FinishedAnswer: Sendable {
     /// Why it ended, in the words of the OpenAI protocols.
     var finishReason: String {
         switch response.finishReason {
-        case _ where !calls.isEmpty: "tool_calls"
         case .length, .contextFull: "length"
+        case _ where !calls.isEmpty: "tool_calls"
         default: "stop"
         }
     }
