@@ -4,7 +4,7 @@ internal import Logging
 /// A model that answers over HTTP, in the protocols clients know.
 public struct ModelServer: Sendable {
     let desk: Desk
-    let service: HTTPService
+    package let service: HTTPService
 
     public init(_ model: Gemma3nLanguageModel, _ settings: ServerSettings) {
         let figures = HTTPFigures()

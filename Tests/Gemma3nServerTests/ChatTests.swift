@@ -2,7 +2,7 @@ import Checkpoint
 import HTTPTypes
 import Testing
 
-@testable import Gemma3nServer
+import Gemma3nServer
 
 @Suite struct ChatTests {
     @Test func answersWholeAndBitByBitAlike() async throws {

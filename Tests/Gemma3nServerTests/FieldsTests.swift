@@ -1,7 +1,7 @@
 import Checkpoint
 import Testing
 
-@testable import Gemma3nServer
+import Gemma3nServer
 
 @Suite struct FieldsTests {
     private func fields(_ text: String) throws -> Fields {

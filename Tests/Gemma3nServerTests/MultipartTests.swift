@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Gemma3nServer
+import Gemma3nServer
 
 @Suite struct MultipartTests {
     private let body = Array(

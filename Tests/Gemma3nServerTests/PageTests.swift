@@ -1,7 +1,7 @@
 import HTTPTypes
 import Testing
 
-@testable import Gemma3nServer
+import Gemma3nServer
 
 @Suite struct PageTests {
     /// The list in CServerPage is written by hand: every name in the page's files that ends like one of them must be there.

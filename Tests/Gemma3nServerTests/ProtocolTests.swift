@@ -3,7 +3,7 @@ import HTTPTypes
 import TestSupport
 import Testing
 
-@testable import Gemma3nServer
+import Gemma3nServer
 
 /// The other protocols give the answer that chat completions give.
 @Suite struct ProtocolTests {

@@ -2,7 +2,7 @@ import HTTPTypes
 import Logging
 import Testing
 
-@testable import Gemma3nServer
+import Gemma3nServer
 
 @Suite struct RoutingTests {
     private let router = Router(routes: [

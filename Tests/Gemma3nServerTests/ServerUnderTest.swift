@@ -5,7 +5,7 @@ import Logging
 import Synchronization
 import TestSupport
 
-@testable import Gemma3nServer
+import Gemma3nServer
 
 /// Routes without a socket, over the tiny checkpoint.
 struct ServerUnderTest {

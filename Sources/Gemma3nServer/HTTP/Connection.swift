@@ -4,12 +4,14 @@ internal import NIOHTTPTypes
 internal import Synchronization
 
 /// Whether the client is still there.
-final class Connection: Sendable {
+package final class Connection: Sendable {
     private struct State {
         var isClosed = false
         var action: (@Sendable () -> Void)?
     }
     private let state = Mutex(State())
+
+    package init() {}
 
     var isClosed: Bool { state.withLock { $0.isClosed } }
 
@@ -22,7 +24,7 @@ final class Connection: Sendable {
         if now { action?() }
     }
 
-    func close() {
+    package func close() {
         let action = state.withLock { state in
             defer { state.action = nil }
             state.isClosed = true

@@ -1,22 +1,22 @@
 internal import Checkpoint
-internal import HTTPTypes
-internal import Logging
+package import HTTPTypes
+package import Logging
 
 /// A request, whole, as the routes see it.
-struct Exchange: Sendable {
-    let method: HTTPRequest.Method
+package struct Exchange: Sendable {
+    package let method: HTTPRequest.Method
     /// Percent-decoded, without the query.
-    let path: String
-    let headers: HTTPFields
-    let body: [UInt8]
+    package let path: String
+    package let headers: HTTPFields
+    package let body: [UInt8]
     /// What is logged with it and told to the client.
-    let id: String
-    let connection: Connection
-    var log: Logger
+    package let id: String
+    package let connection: Connection
+    package var log: Logger
     /// What stood in the places of the route's `{names}`.
-    var parameters: [String: String] = [:]
+    package var parameters: [String: String] = [:]
 
-    init(
+    package init(
         _ method: HTTPRequest.Method, _ path: String, headers: HTTPFields = [:], body: [UInt8] = [], id: String = "", connection: Connection = Connection(),
         log: Logger
     ) {
@@ -29,12 +29,12 @@ struct Exchange: Sendable {
         self.log = log
     }
 
-    func header(_ name: String) -> String? { HTTPField.Name(name).flatMap { headers[$0] } }
+    package func header(_ name: String) -> String? { HTTPField.Name(name).flatMap { headers[$0] } }
 
     /// The body as a JSON object.
     ///
     /// - Throws: 400 with line and column if it is none.
-    func fields() throws(Refusal) -> Fields {
+    package func fields() throws(Refusal) -> Fields {
         do throws(CheckpointError) {
             let json = try JSONValue.parse(body, file: "The body")
             guard let object = json.object else { throw CheckpointError(.malformedJSON, file: "The body", "is \(json.kind), expected an object.") }

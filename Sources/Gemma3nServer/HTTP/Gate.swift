@@ -1,20 +1,20 @@
 internal import HTTPTypes
 
 /// Who may ask: keys, the pages of other origins, and the name this machine is called by.
-struct Gate: Sendable {
+package struct Gate: Sendable {
     private let keys: [[UInt8]]
     private let origins: Set<String>
     /// Whether the server listens to this machine alone and has no key: a web page must then not reach it by a name of its own.
     private let checksHost: Bool
 
-    init(_ settings: ServerSettings) {
+    package init(_ settings: ServerSettings) {
         keys = settings.keys.map { Array($0.utf8) }
         origins = Set(settings.origins)
         checksHost = settings.keys.isEmpty && Self.isLoopback(settings.host)
     }
 
     /// - Throws: 401 without a key, 403 for pages that may not call.
-    func check(_ exchange: Exchange, isOpen: Bool) throws(Refusal) {
+    package func check(_ exchange: Exchange, isOpen: Bool) throws(Refusal) {
         let host = exchange.header("host") ?? ""
         if checksHost, !host.isEmpty, !Self.isLoopback(Self.name(ofHost: host)) {
             throw Refusal(403, "This server answers as localhost, not as \(host). To be reached by other names, start it with --api-key.", code: "forbidden_host")

@@ -5,7 +5,7 @@ internal import Logging
 internal import NIOCore
 
 /// Between the wire and the routes: reads requests, lets through who may ask, finds the route, writes the reply, logs and counts.
-struct HTTPService: Sendable {
+package struct HTTPService: Sendable {
     let settings: ServerSettings
     let router: Router
     let figures: HTTPFigures
@@ -69,7 +69,7 @@ struct HTTPService: Sendable {
     }
 
     /// The same without a socket: for tests.
-    func reply(to exchange: Exchange) async -> Reply {
+    package func reply(to exchange: Exchange) async -> Reply {
         var exchange = exchange
         do {
             let route = try enter(&exchange)

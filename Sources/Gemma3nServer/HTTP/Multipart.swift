@@ -1,21 +1,21 @@
 /// The parts of a `multipart/form-data` body (RFC 7578).
-struct Multipart: Sendable {
-    struct Part: Sendable {
-        let name: String
-        let fileName: String?
-        let bytes: ArraySlice<UInt8>
+package struct Multipart: Sendable {
+    package struct Part: Sendable {
+        package let name: String
+        package let fileName: String?
+        package let bytes: ArraySlice<UInt8>
 
-        var text: String? { String(validating: bytes, as: UTF8.self) }
+        package var text: String? { String(validating: bytes, as: UTF8.self) }
     }
 
-    let parts: [Part]
-    static let partLimit = 1000
+    package let parts: [Part]
+    package static let partLimit = 1000
 
-    subscript(name: String) -> Part? { parts.first { $0.name == name } }
-    func all(_ name: String) -> [Part] { parts.filter { $0.name == name } }
+    package subscript(name: String) -> Part? { parts.first { $0.name == name } }
+    package func all(_ name: String) -> [Part] { parts.filter { $0.name == name } }
 
     /// - Throws: 400 if the body is not what the content type says.
-    init(_ body: [UInt8], contentType: String) throws(Refusal) {
+    package init(_ body: [UInt8], contentType: String) throws(Refusal) {
         guard let boundary = Self.parameter("boundary", of: contentType), contentType.lowercased().hasPrefix("multipart/form-data") else {
             throw Refusal(400, "The content type is \"\(contentType.prefix(80))\", expected multipart/form-data with a boundary.", code: "invalid_content_type")
         }

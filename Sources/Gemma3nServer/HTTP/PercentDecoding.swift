@@ -1,5 +1,5 @@
 /// `%XX` replaced by its byte; as it is where that makes no text.
-func percentDecoded(_ text: String) -> String {
+package func percentDecoded(_ text: String) -> String {
     guard text.utf8.contains(UInt8(ascii: "%")) else { return text }
     var bytes: [UInt8] = []
     var rest = Array(text.utf8)[...]

@@ -1,20 +1,20 @@
-internal import Gemma3nHost
+package import Gemma3nHost
 
 /// Why a request is not answered as asked. Each protocol writes it in its own shape.
-struct Refusal: Error, Sendable, Equatable {
-    let status: Int
+package struct Refusal: Error, Sendable, Equatable {
+    package let status: Int
     /// A whole sentence.
-    let message: String
+    package let message: String
     /// The field that is wrong, such as `messages[2].content`.
-    var field: String?
+    package var field: String?
     /// A stable name for programs, such as `model_not_found`.
-    var code: String?
+    package var code: String?
     /// Seconds after which asking again makes sense.
-    var retryAfter: Int?
+    package var retryAfter: Int?
     /// Methods that would have been right.
-    var allowed: [String] = []
+    package var allowed: [String] = []
 
-    init(_ status: Int, _ message: String, field: String? = nil, code: String? = nil, retryAfter: Int? = nil) {
+    package init(_ status: Int, _ message: String, field: String? = nil, code: String? = nil, retryAfter: Int? = nil) {
         self.status = status
         self.message = message
         self.field = field
@@ -25,7 +25,7 @@ struct Refusal: Error, Sendable, Equatable {
 
 extension Refusal {
     /// What a client can be told about an error of ours; others stay private.
-    init(_ error: any Error) {
+    package init(_ error: any Error) {
         switch error {
         case let error as Refusal: self = error
         case let error as SessionError: self.init(error)
@@ -34,7 +34,7 @@ extension Refusal {
         }
     }
 
-    init(_ error: SessionError) {
+    package init(_ error: SessionError) {
         switch error.code {
         case .exceededContextWindowSize: self.init(400, error.message, code: "context_length_exceeded")
         case .rateLimited, .concurrentRequests: self.init(429, error.message, code: "rate_limit_exceeded", retryAfter: error.retryAfter ?? 1)

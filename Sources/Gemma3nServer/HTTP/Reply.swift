@@ -1,38 +1,38 @@
-internal import Checkpoint
-internal import HTTPTypes
+package import Checkpoint
+package import HTTPTypes
 
 /// Sends the next piece of a reply, and waits until the client takes it.
-typealias ReplySink = @Sendable (String) async throws -> Void
+package typealias ReplySink = @Sendable (String) async throws -> Void
 
 /// What a route answers.
-struct Reply: Sendable {
-    var status: Int
-    var headers: HTTPFields
-    var body: Body
+package struct Reply: Sendable {
+    package var status: Int
+    package var headers: HTTPFields
+    package var body: Body
 
-    enum Body: Sendable {
+    package enum Body: Sendable {
         case bytes([UInt8])
         /// Written as it comes about. What it throws cuts the connection: errors that a client should read are written first.
         case stream(@Sendable (ReplySink) async throws -> Void)
     }
 
-    init(status: Int = 200, type: String? = nil, headers: HTTPFields = [:], _ body: Body) {
+    package init(status: Int = 200, type: String? = nil, headers: HTTPFields = [:], _ body: Body) {
         self.status = status
         self.headers = headers
         if let type { self.headers[.contentType] = type }
         self.body = body
     }
 
-    static func json(_ value: JSONValue, status: Int = 200) -> Reply {
+    package static func json(_ value: JSONValue, status: Int = 200) -> Reply {
         Reply(status: status, type: "application/json", .bytes(Array(value.serialized().utf8)))
     }
 
-    static func text(_ text: String, status: Int = 200, type: String = "text/plain; charset=utf-8") -> Reply {
+    package static func text(_ text: String, status: Int = 200, type: String = "text/plain; charset=utf-8") -> Reply {
         Reply(status: status, type: type, .bytes(Array(text.utf8)))
     }
 
     /// Server-sent events; proxies are asked not to hold them back.
-    static func events(_ write: @escaping @Sendable (ReplySink) async throws -> Void) -> Reply {
+    package static func events(_ write: @escaping @Sendable (ReplySink) async throws -> Void) -> Reply {
         var reply = Reply(type: "text/event-stream; charset=utf-8", .stream(write))
         reply.headers[.cacheControl] = "no-cache"
         if let buffering = HTTPField.Name("x-accel-buffering") { reply.headers[buffering] = "no" }
@@ -40,7 +40,7 @@ struct Reply: Sendable {
     }
 
     /// One JSON value a line.
-    static func lines(_ write: @escaping @Sendable (ReplySink) async throws -> Void) -> Reply {
+    package static func lines(_ write: @escaping @Sendable (ReplySink) async throws -> Void) -> Reply {
         Reply(type: "application/x-ndjson", .stream(write))
     }
 

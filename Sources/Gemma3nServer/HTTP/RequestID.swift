@@ -1,7 +1,7 @@
 /// The name a request goes by in logs and replies.
-enum RequestID {
+package enum RequestID {
     /// The client's own, if it is a short plain word; else a new one.
-    static func chosen(_ given: String?) -> String {
+    package static func chosen(_ given: String?) -> String {
         if let given, !given.isEmpty, given.utf8.count <= 128, given.utf8.allSatisfy(isPlain) { return given }
         return random("req_")
     }

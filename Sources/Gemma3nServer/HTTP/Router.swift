@@ -1,19 +1,19 @@
-internal import HTTPTypes
+package import HTTPTypes
 
 /// A path, what answers there, and who may ask.
-struct Route: Sendable {
-    typealias Handler = @Sendable (Exchange) async throws -> Reply
+package struct Route: Sendable {
+    package typealias Handler = @Sendable (Exchange) async throws -> Reply
 
-    let method: HTTPRequest.Method
+    package let method: HTTPRequest.Method
     /// Parts between slashes; `{name}` stands for any one part, `{name...}` for all that follow.
-    let pattern: [Substring]
+    package let pattern: [Substring]
     /// What it is called in logs and figures.
-    let name: String
+    package let name: String
     /// Whether it answers without a key.
-    let isOpen: Bool
-    let handler: Handler
+    package let isOpen: Bool
+    package let handler: Handler
 
-    init(_ method: HTTPRequest.Method, _ pattern: String, isOpen: Bool = false, _ handler: @escaping Handler) {
+    package init(_ method: HTTPRequest.Method, _ pattern: String, isOpen: Bool = false, _ handler: @escaping Handler) {
         self.method = method
         self.pattern = pattern.split(separator: "/")
         name = pattern
@@ -22,7 +22,7 @@ struct Route: Sendable {
     }
 
     /// What stands in the places of the names; nil if the path is another.
-    func match(_ parts: [Substring]) -> [String: String]? {
+    package func match(_ parts: [Substring]) -> [String: String]? {
         var parameters: [String: String] = [:]
         for (index, wanted) in pattern.enumerated() {
             if wanted.hasSuffix("...}") {
@@ -42,11 +42,13 @@ struct Route: Sendable {
 }
 
 /// Finds the route of a request.
-struct Router: Sendable {
-    let routes: [Route]
+package struct Router: Sendable {
+    package let routes: [Route]
+
+    package init(routes: [Route]) { self.routes = routes }
 
     /// - Throws: 404 if nothing is there, 405 if something is for another method.
-    func route(_ method: HTTPRequest.Method, _ path: String) throws(Refusal) -> (route: Route, parameters: [String: String]) {
+    package func route(_ method: HTTPRequest.Method, _ path: String) throws(Refusal) -> (route: Route, parameters: [String: String]) {
         let parts = path.split(separator: "/")
         // What answers GET answers HEAD, without the body.
         let wanted = method == .head ? HTTPRequest.Method.get : method

@@ -1,4 +1,4 @@
-internal import Checkpoint
+package import Checkpoint
 
 /// The lines of a server-sent event. JSON has no line breaks, so one `data:` line holds it.
 enum ServerSentEvent {
@@ -13,7 +13,7 @@ enum ServerSentEvent {
 
 extension JSONValue {
     /// An object with one more member.
-    func adding(_ key: String, _ value: JSONValue) -> JSONValue {
+    package func adding(_ key: String, _ value: JSONValue) -> JSONValue {
         .object(JSONObject((object?.members ?? []) + [JSONObject.Member(key: key, value: value)]))
     }
 }

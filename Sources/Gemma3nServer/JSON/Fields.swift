@@ -1,21 +1,21 @@
-internal import Checkpoint
+package import Checkpoint
 
 /// An object of a request and where it stands in it: reads what it knows, ignores what it does not, and names what has the wrong type.
 ///
 /// `null` counts as missing.
-struct Fields: Sendable {
-    let object: JSONObject
+package struct Fields: Sendable {
+    package let object: JSONObject
     /// `messages[2]`; empty for the request itself.
-    let place: String
+    package let place: String
 
-    init(_ object: JSONObject, at place: String = "") {
+    package init(_ object: JSONObject, at place: String = "") {
         self.object = object
         self.place = place
     }
 
-    func name(_ key: String) -> String { place.isEmpty ? key : "\(place).\(key)" }
+    package func name(_ key: String) -> String { place.isEmpty ? key : "\(place).\(key)" }
 
-    subscript(_ key: String) -> JSONValue? {
+    package subscript(_ key: String) -> JSONValue? {
         guard let value = object[key], !value.isNull else { return nil }
         return value
     }
@@ -25,54 +25,54 @@ struct Fields: Sendable {
     }
 
     /// A refusal about the value of a field.
-    func refusal(_ key: String, _ message: String, code: String = "invalid_value") -> Refusal {
+    package func refusal(_ key: String, _ message: String, code: String = "invalid_value") -> Refusal {
         Refusal(400, "\(name(key)) \(message)", field: name(key), code: code)
     }
 
-    func string(_ key: String) throws(Refusal) -> String? {
+    package func string(_ key: String) throws(Refusal) -> String? {
         guard let value = self[key] else { return nil }
         guard let text = value.string else { throw wrong(key, "a string", value) }
         return text
     }
 
-    func required(_ key: String) throws(Refusal) -> String {
+    package func required(_ key: String) throws(Refusal) -> String {
         guard let text = try string(key) else { throw wrong(key, "a string", nil) }
         return text
     }
 
-    func bool(_ key: String) throws(Refusal) -> Bool? {
+    package func bool(_ key: String) throws(Refusal) -> Bool? {
         guard let value = self[key] else { return nil }
         guard let bool = value.bool else { throw wrong(key, "true or false", value) }
         return bool
     }
 
-    func int(_ key: String, _ range: ClosedRange<Int> = Int.min...Int.max) throws(Refusal) -> Int? {
+    package func int(_ key: String, _ range: ClosedRange<Int> = Int.min...Int.max) throws(Refusal) -> Int? {
         guard let value = self[key] else { return nil }
         guard let int = value.int else { throw wrong(key, "a whole number", value) }
         guard range.contains(int) else { throw refusal(key, "is \(int), expected \(Self.shown(range)).") }
         return int
     }
 
-    func number(_ key: String, _ range: ClosedRange<Double> = -1e30...1e30) throws(Refusal) -> Double? {
+    package func number(_ key: String, _ range: ClosedRange<Double> = -1e30...1e30) throws(Refusal) -> Double? {
         guard let value = self[key] else { return nil }
         guard let number = value.double else { throw wrong(key, "a number", value) }
         guard range.contains(number) else { throw refusal(key, "is \(value.serialized()), expected \(JSONValue.number(JSONNumber(range.lowerBound)).serialized()) to \(JSONValue.number(JSONNumber(range.upperBound)).serialized()).") }
         return number
     }
 
-    func object(_ key: String) throws(Refusal) -> Fields? {
+    package func object(_ key: String) throws(Refusal) -> Fields? {
         guard let value = self[key] else { return nil }
         guard let object = value.object else { throw wrong(key, "an object", value) }
         return Fields(object, at: name(key))
     }
 
-    func array(_ key: String) throws(Refusal) -> [JSONValue]? {
+    package func array(_ key: String) throws(Refusal) -> [JSONValue]? {
         guard let value = self[key] else { return nil }
         guard let array = value.array else { throw wrong(key, "an array", value) }
         return array
     }
 
-    func objects(_ key: String) throws(Refusal) -> [Fields]? {
+    package func objects(_ key: String) throws(Refusal) -> [Fields]? {
         guard let array = try array(key) else { return nil }
         var all: [Fields] = []
         for (index, value) in array.enumerated() {
@@ -83,7 +83,7 @@ struct Fields: Sendable {
     }
 
     /// A string, or an array of at most so many.
-    func strings(_ key: String, atMost limit: Int) throws(Refusal) -> [String]? {
+    package func strings(_ key: String, atMost limit: Int) throws(Refusal) -> [String]? {
         guard let value = self[key] else { return nil }
         if let text = value.string { return [text] }
         guard let array = value.array else { throw wrong(key, "a string or an array of strings", value) }

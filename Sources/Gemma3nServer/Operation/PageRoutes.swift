@@ -2,7 +2,7 @@ internal import CServerPage
 internal import HTTPTypes
 
 /// The page at `/`: its files are part of the program.
-struct PageRoutes {
+package struct PageRoutes {
     var routes: [Route] {
         var routes: [Route] = []
         for (name, bytes) in Self.files {
@@ -13,7 +13,7 @@ struct PageRoutes {
         return routes
     }
 
-    static var files: [(name: String, bytes: [UInt8])] {
+    package static var files: [(name: String, bytes: [UInt8])] {
         var files: [(String, [UInt8])] = []
         var index: Int32 = 0
         while true {

@@ -1,10 +1,10 @@
-internal import Checkpoint
+package import Checkpoint
 internal import Synchronization
 
 /// Responses that later requests may refer to, in memory: the oldest make room.
-final class ResponseStore: Sendable {
-    struct Entry: Sendable {
-        let response: JSONValue
+package final class ResponseStore: Sendable {
+    package struct Entry: Sendable {
+        package let response: JSONValue
         let items: [JSONValue]
         /// Everything said up to its answer, in the shape of chat completions.
         let conversation: [JSONValue]
@@ -20,14 +20,14 @@ final class ResponseStore: Sendable {
     private let entryLimit: Int
     private let byteLimit: Int
 
-    init(entryLimit: Int = 1000, byteLimit: Int = 128 << 20) {
+    package init(entryLimit: Int = 1000, byteLimit: Int = 128 << 20) {
         self.entryLimit = entryLimit
         self.byteLimit = byteLimit
     }
 
-    subscript(id: String) -> Entry? { state.withLock { $0.entries[id] } }
+    package subscript(id: String) -> Entry? { state.withLock { $0.entries[id] } }
 
-    func add(_ id: String, response: JSONValue, items: [JSONValue], conversation: [JSONValue]) {
+    package func add(_ id: String, response: JSONValue, items: [JSONValue], conversation: [JSONValue]) {
         let bytes = response.approximateByteCount + JSONValue.array(items).approximateByteCount + JSONValue.array(conversation).approximateByteCount
         guard bytes <= byteLimit else { return }
         state.withLock { state in
