@@ -36,7 +36,7 @@ import Tokenization
         var all: [Int] { entries.withLock { $0 } }
     }
 
-    static func options(_ choice: ToolChoice? = .required, seed: UInt64 = 1, tokens: Int = 200) -> ResponseOptions {
+    static func options(_ choice: ToolChoice = .required, seed: UInt64 = 1, tokens: Int = 200) -> ResponseOptions {
         var options = ResponseOptions(sampling: .random(probabilityThreshold: 1, seed: seed), temperature: 1.5, maximumResponseTokens: tokens)
         options.topK = 0
         options.toolChoice = choice
@@ -59,7 +59,7 @@ import Tokenization
     static func expectConsistent(_ session: LanguageModelSession) async throws {
         let log = FeedingLog(session)
         var options = exactly(4)
-        options.toolChoice = ToolChoice.none
+        options.toolChoice = .none
         options.tools = nil
         options.topLogProbabilities = nil
         _ = try await session.respond(to: "and more", options: options)
@@ -95,7 +95,7 @@ import Tokenization
     @Test func roundsReuseTheCache() async throws {
         let model = try tinyModel()
         var tools: ToolCalling { get throws { try ToolCalling(tools: ToolCallingTests.tools(), choice: .required, maximumCalls: 2) } }
-        var options = Self.options(nil, seed: 3, tokens: 600)
+        var options = Self.options(.automatic, seed: 3, tokens: 600)
         options.tools = try tools
         let session = LanguageModelSession(model: model, instructions: "be good")
         let log = FeedingLog(session)
@@ -191,7 +191,7 @@ import Tokenization
 
     @Test func streamsShowCallsAsTheyCome() async throws {
         let model = try tinyModel()
-        var options = Self.options(nil, seed: 2, tokens: 600)
+        var options = Self.options(.automatic, seed: 2, tokens: 600)
         options.tools = try ToolCallingTests.calling(.named("get_weather"), parallel: false)
         let session = LanguageModelSession(model: model)
         var seen = ""

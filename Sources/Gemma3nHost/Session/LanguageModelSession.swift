@@ -257,7 +257,7 @@ public final class LanguageModelSession: Sendable {
     /// Whether an answer with these options may call tools.
     func callsTools(_ options: ResponseOptions) -> Bool {
         if let tools = options.tools { return tools.choice != .none }
-        return toolset != nil && options.toolChoice != ToolChoice.none
+        return toolset != nil && options.toolChoice != .none
     }
 
     /// Answers. `completion` is called once transcript and state are up to date.

@@ -58,7 +58,7 @@ public struct ResponseOptions: Sendable, Equatable {
     public var tools: ToolCalling?
     /// Whether the answer may, or must, call the session's own tools; as the model decides by default. What must be called is called in
     /// the first round.
-    public var toolChoice: ToolChoice?
+    public var toolChoice = ToolChoice.automatic
     /// Whether tokens are guessed ahead: changes the time an answer takes, and nothing else.
     public var speculation = Speculation.off
 

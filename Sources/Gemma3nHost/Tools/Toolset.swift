@@ -22,8 +22,8 @@ struct Toolset: Sendable {
     /// What the answer of a round may call.
     ///
     /// - Throws: `invalidOption` for a choice among tools that are not there.
-    func calling(_ choice: ToolChoice?, round: Int) throws(SessionError) -> ToolCalling {
-        let present: ToolChoice = round >= limits.rounds ? .none : round == 0 || choice == ToolChoice.none ? choice ?? .automatic : .automatic
+    func calling(_ choice: ToolChoice, round: Int) throws(SessionError) -> ToolCalling {
+        let present: ToolChoice = round >= limits.rounds ? .none : round == 0 || choice == .none ? choice : .automatic
         return try ToolCalling(tools: definitions, choice: present, maximumCalls: limits.callsPerRound)
     }
 

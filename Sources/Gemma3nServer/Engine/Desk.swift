@@ -17,7 +17,7 @@ final class Desk: Sendable {
     init(_ model: Gemma3nLanguageModel, _ settings: ServerSettings) {
         self.model = model
         self.settings = settings
-        room = EngineRoom(model, limits: EngineLimits(maximumRunning: settings.parallel, maximumQueued: settings.queue))
+        room = EngineRoom(model, limits: EngineLimits(maximumRunning: settings.parallel, maximumQueued: settings.queue, maximumKept: 128))
     }
 
     /// Takes answers on, in order.
