@@ -1,5 +1,5 @@
 internal import Checkpoint
-public import Gemma3n
+internal import Gemma3n
 
 /// An answer that is a value.
 public struct TypedResponse<Content: Sendable>: Sendable {
