@@ -23,10 +23,16 @@ final class Interrupts: Sendable {
     private nonisolated(unsafe) let source: any DispatchSourceSignal
 
     private init() {
+        // Linux's Dispatch catches the signal itself; ignored signals would be lost until it does.
+        #if canImport(Darwin)
         signal(SIGINT, SIG_IGN)
+        #endif
         source = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global(qos: .userInteractive))
         source.setEventHandler { Interrupts.shared.interrupt() }
+        let isListening = DispatchSemaphore(value: 0)
+        source.setRegistrationHandler { isListening.signal() }
         source.resume()
+        isListening.wait()
     }
 
     /// From now on Ctrl-C calls `handler` once.
