@@ -41,7 +41,7 @@ struct NestedModel {
         let c = try TextConfiguration(JSONValue.parse(json, file: "config.json"))
         self.init(configuration: c)
         var random = Random(state: seed)
-        func add(_ name: String, _ shape: [Int], around mean: Float = 0, spread: Float = 1) {
+        forEachTextWeight(c, embeddings: 0.2, sharingLayersOwnKeys: false) { name, shape, mean, spread in
             let count = shape.reduce(1, *)
             let columns = shape.last ?? 1
             var values = [Float](repeating: 0, count: count)
@@ -50,43 +50,6 @@ struct NestedModel {
             let isMatrix = shape.count == 2 && shape[0] > 16 && !name.contains("altup.")
             let stored = isMatrix && columns % wanted.blockLength == 0 ? wanted : .f32
             weights["model.\(name)"] = Weight(format: stored, shape: shape, bytes: Self.encode(values, rows: count / columns, columns, stored))
-        }
-        func linear(_ name: String, _ rows: Int, _ columns: Int) { add(name + ".weight", [rows, columns], spread: 1.7 / Float(columns).squareRoot()) }
-        func norm(_ name: String, _ count: Int) { add(name + ".weight", [count], around: 1, spread: 0.2) }
-        let l = c.numHiddenLayers
-        add("embed_tokens.weight", [c.vocabSize, d], spread: 0.2)
-        add("embed_tokens_per_layer.weight", [c.vocabSizePerLayerInput, l * p], spread: 0.3)
-        linear("per_layer_model_projection", l * p, d)
-        norm("per_layer_projection_norm", p)
-        norm("norm", d)
-        for i in 0..<c.altupNumInputs - 1 {
-            linear("altup_projections.\(i)", d, d)
-            linear("altup_unembed_projections.\(i)", d, d)
-        }
-        for i in 0..<l {
-            let layer = "layers.\(i)."
-            for name in ["input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm", "post_per_layer_input_norm", "laurel.post_laurel_norm", "altup.router_norm"] {
-                norm(layer + name, d)
-            }
-            add(layer + "altup.correct_output_scale", [d], around: 1, spread: 0.2)
-            add(layer + "altup.correction_coefs.weight", [4, 4], spread: 0.2)
-            add(layer + "altup.prediction_coefs.weight", [16, 4], spread: 0.2)
-            add(layer + "altup.modality_router.weight", [4, d])
-            linear(layer + "laurel.linear_left", c.laurelRank, d)
-            linear(layer + "laurel.linear_right", d, c.laurelRank)
-            linear(layer + "self_attn.q_proj", c.numAttentionHeads * n, d)
-            linear(layer + "self_attn.o_proj", d, c.numAttentionHeads * n)
-            norm(layer + "self_attn.q_norm", n)
-            if i < c.firstSharedLayer {
-                linear(layer + "self_attn.k_proj", n, d)
-                linear(layer + "self_attn.v_proj", n, d)
-                norm(layer + "self_attn.k_norm", n)
-            }
-            linear(layer + "mlp.gate_proj", width, d)
-            linear(layer + "mlp.up_proj", width, d)
-            linear(layer + "mlp.down_proj", d, width)
-            linear(layer + "per_layer_input_gate", p, d)
-            linear(layer + "per_layer_projection", d, p)
         }
     }
 

@@ -33,7 +33,7 @@ struct QuantizedTextModelTests {
             return Float(state >> 40) / Float(1 << 24) - 0.5
         }
         var tensors: [String: StoredTensor] = [:]
-        func add(_ name: String, _ shape: [Int], around mean: Float = 0, spread: Float = 1) {
+        forEachTextWeight(c, embeddings: 0.1, sharingLayersOwnKeys: true) { name, shape, mean, spread in
             let count = shape.reduce(1, *)
             let columns = shape.last ?? 1
             // The sum of four is close enough to a normal distribution.
@@ -55,7 +55,7 @@ struct QuantizedTextModelTests {
                 }
                 region = ByteRegion(copying: blocks)
             }
-            let full = "model.\(name).weight"
+            let full = "model.\(name)"
             var tensor = StoredTensor(name: full, format: stored, shape: shape, file: "made up", region: region, offset: 0)
             if decoded, stored.isQuantized {
                 let plain = tensor.decoded().withUnsafeBytes { ByteRegion(copying: Array($0)) }
@@ -66,43 +66,6 @@ struct QuantizedTextModelTests {
                     name: full, format: stored, layout: .panels, shape: shape, file: "made up", region: panels.region, offset: panels.offset)
             }
             tensors[full] = tensor
-        }
-        func linear(_ name: String, _ rows: Int, _ columns: Int) {
-            add(name, [rows, columns], spread: 1.7 / Float(columns).squareRoot())
-        }
-        func norm(_ name: String, _ count: Int) { add(name, [count], around: 1, spread: 0.2) }
-        let (d, p, n, l) = (c.hiddenSize, c.hiddenSizePerLayerInput, c.headDim, c.numHiddenLayers)
-        add("embed_tokens", [c.vocabSize, d], spread: 0.1)
-        add("embed_tokens_per_layer", [c.vocabSizePerLayerInput, l * p], spread: 0.3)
-        linear("per_layer_model_projection", l * p, d)
-        norm("per_layer_projection_norm", p)
-        norm("norm", d)
-        for i in 0..<c.altupNumInputs - 1 {
-            linear("altup_projections.\(i)", d, d)
-            linear("altup_unembed_projections.\(i)", d, d)
-        }
-        for i in 0..<l {
-            let layer = "layers.\(i)."
-            for name in ["input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm", "post_per_layer_input_norm", "laurel.post_laurel_norm", "altup.router_norm"] {
-                norm(layer + name, d)
-            }
-            add(layer + "altup.correct_output_scale", [d], around: 1, spread: 0.2)
-            add(layer + "altup.correction_coefs", [4, 4], spread: 0.2)
-            add(layer + "altup.prediction_coefs", [16, 4], spread: 0.2)
-            add(layer + "altup.modality_router", [4, d], spread: 1)
-            linear(layer + "laurel.linear_left", c.laurelRank, d)
-            linear(layer + "laurel.linear_right", d, c.laurelRank)
-            linear(layer + "self_attn.q_proj", c.numAttentionHeads * n, d)
-            linear(layer + "self_attn.k_proj", c.numKeyValueHeads * n, d)
-            linear(layer + "self_attn.v_proj", c.numKeyValueHeads * n, d)
-            linear(layer + "self_attn.o_proj", d, c.numAttentionHeads * n)
-            norm(layer + "self_attn.q_norm", n)
-            norm(layer + "self_attn.k_norm", n)
-            linear(layer + "mlp.gate_proj", c.intermediateSize[i], d)
-            linear(layer + "mlp.up_proj", c.intermediateSize[i], d)
-            linear(layer + "mlp.down_proj", d, c.intermediateSize[i])
-            linear(layer + "per_layer_input_gate", p, d)
-            linear(layer + "per_layer_projection", d, p)
         }
         let root = WeightStore(tensors).root
         return try TextModel(root["model"], head: root["lm_head"], c)

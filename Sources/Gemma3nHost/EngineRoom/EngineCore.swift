@@ -168,9 +168,9 @@ final class EngineCore: Sendable {
     }
 
     /// - Throws: `unreadableMedia`, `unsupportedPrompt`.
-    func tokenCount(_ input: AnswerRequest.Input) async throws(SessionError) -> Int {
+    func tokenCount(_ input: AnswerRequest.Input, _ tools: ToolCalling?) async throws(SessionError) -> Int {
         try await onReadingThread(media: input.holdsMedia) { [reader] () throws(SessionError) in
-            try reader.encode(input, isStopped: { false }).tokens.count
+            try reader.encode(input, tools: tools, isStopped: { false }).tokens.count
         }
     }
 

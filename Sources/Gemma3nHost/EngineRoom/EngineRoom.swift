@@ -40,9 +40,10 @@ public final class EngineRoom: Sendable {
 
     /// The tokens of a prompt as a request would have them, media included.
     ///
+    /// - Parameter tools: Those of the request, which messages are told of.
     /// - Throws: `unreadableMedia`, `unsupportedPrompt`.
-    public func tokenCount(_ input: AnswerRequest.Input) async throws(SessionError) -> Int {
-        try await core.tokenCount(input)
+    public func tokenCount(_ input: AnswerRequest.Input, tools: ToolCalling? = nil) async throws(SessionError) -> Int {
+        try await core.tokenCount(input, tools)
     }
 
     /// What texts mean, as vectors: the mean of the last hidden states of a text's tokens, of length 1.

@@ -2,7 +2,6 @@ internal import Checkpoint
 internal import Gemma3n
 internal import Gemma3nHost
 internal import Synchronization
-internal import Tokenization
 
 /// What all protocols share: the model under its names, and where requests for answers go.
 final class Desk: Sendable {
@@ -34,11 +33,7 @@ final class Desk: Sendable {
     }
 
     /// Tokens of a prompt, tools and all.
-    func tokenCount(_ work: ChatWork) async throws -> Int {
-        guard let tools = work.options.tools, case .messages(var messages) = work.input else { return try await room.tokenCount(work.input) }
-        messages.insert(MessageInput(.system, Prompt(tools.instructions)), at: messages.firstIndex { $0.role != .system } ?? messages.count)
-        return try await room.tokenCount(.messages(messages))
-    }
+    func tokenCount(_ work: ChatWork) async throws -> Int { try await room.tokenCount(work.input, tools: work.options.tools) }
 
     var isStopping: Bool { stopping.load(ordering: .relaxed) }
     /// Whether requests were ever taken.
