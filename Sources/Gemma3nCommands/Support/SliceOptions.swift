@@ -6,7 +6,7 @@ internal import Gemma3nHost
 /// Which part of a nested model runs: options of every command that runs one.
 struct SliceOptions: ParsableArguments {
     @Option(
-        help: ArgumentHelp("Part of the model: whole, half, a published slice of E4B such as E2B or E2.69B, a budget such as 2.7B or 900M; auto chooses for every answer.", valueName: "size"),
+        help: ArgumentHelp("Part of the model: whole, half, a published slice of E4B such as E2B or E2.69B, a budget such as 2.7B or 900M; auto, in commands that answer, chooses for every answer.", valueName: "size"),
         transform: SizeList.init)
     var size: SizeList?
 

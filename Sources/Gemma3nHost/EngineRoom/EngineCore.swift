@@ -220,7 +220,7 @@ final class EngineCore: Sendable {
             case .success((let response, _)) where response.finishReason == .cancelled: state.figures.cancelled += 1
             case .success((let response, _)):
                 state.figures.finished += 1
-                state.figures.responseTokens += response.tokens.count
+                state.figures.count(responseTokens: response.tokens.count, size: response.statistics.size?.name ?? "whole")
                 state.figures.answerSeconds.add(seconds)
                 let statistics = response.statistics
                 if !response.tokens.isEmpty { state.figures.firstTokenSeconds.add(statistics.timeToFirstToken) }

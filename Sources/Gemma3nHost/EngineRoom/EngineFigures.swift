@@ -27,6 +27,8 @@ public struct EngineFigures: Sendable, Equatable {
     public internal(set) var cacheHits = 0
     /// Tokens of answers.
     public internal(set) var responseTokens = 0
+    /// Those of them by the part of the model that made them: `E2B`, `whole`, or its effective parameters. The first 64 parts; then `other`.
+    public private(set) var responseTokensBySize: [String: Int] = [:]
 
     /// Passes through the model, by the number of requests that took part.
     public internal(set) var batchSizes = EngineHistogram(bounds: [1, 2, 4, 8, 16, 32, 64])
@@ -44,6 +46,12 @@ public struct EngineFigures: Sendable, Equatable {
     public internal(set) var answerSeconds = EngineHistogram(bounds: [0.1, 0.3, 1, 3, 10, 30, 100, 300])
 
     public init() {}
+
+    mutating func count(responseTokens tokens: Int, size: String) {
+        responseTokens += tokens
+        let name = responseTokensBySize[size] != nil || responseTokensBySize.count < 64 ? size : "other"
+        responseTokensBySize[name, default: 0] += tokens
+    }
 }
 
 /// Counts of values by upper bounds, as metrics systems take them.

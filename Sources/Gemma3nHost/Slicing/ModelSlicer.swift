@@ -1,4 +1,4 @@
-public import Checkpoint
+internal import Checkpoint
 public import Gemma3n
 internal import Tensors
 

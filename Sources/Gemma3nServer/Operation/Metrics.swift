@@ -16,7 +16,8 @@ struct Metrics {
         counter("prompt_tokens_cached_total", "Those of them that stood in a cache.", engine.cachedTokens)
         counter("cache_hits_total", "Requests whose prompt began in a cache.", engine.cacheHits)
         gauge("cache_bytes", "Keys and values held, of answers under way and of those that ended.", engine.cacheBytes)
-        counter("response_tokens_total", "Tokens of answers.", engine.responseTokens)
+        head("response_tokens_total", "Tokens of answers, by the part of the model that made them.", "counter")
+        for (size, tokens) in engine.responseTokensBySize.sorted(by: { $0.key < $1.key }) { line("response_tokens_total", "size=\"\(size)\"", "\(tokens)") }
         histogram("batch_size", "Requests that took part in a pass through the model.", engine.batchSizes)
         histogram("queue_seconds", "From a request's arrival to the beginning of its work.", engine.queueSeconds)
         histogram("time_to_first_token_seconds", "From a request's arrival to its first token.", engine.firstTokenSeconds)
