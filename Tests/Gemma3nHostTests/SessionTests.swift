@@ -121,7 +121,11 @@ import Tokenization
         let log = FeedingLog(session)
         let cut = try await session.respond(to: "hello", options: options)
         #expect(cut.finishReason == .stop)
+        #expect(cut.stopSequence == options.stopStrings[0] && plain.stopSequence == nil)
         #expect(plain.content.hasPrefix(cut.content) && cut.content.count < plain.content.count)
+        let request = AnswerRequest(.messages([MessageInput(.user, "hello")]), options: options)
+        let inRoom = try await EngineRoom(model).answer(request).collect()
+        #expect(inRoom.content == cut.content && inRoom.stopSequence == cut.stopSequence)
         let prompt = log.last.whole
         let next = try await session.respond(to: "more", options: exactly(4))
         let turn = try PromptEncoder(model.model).encodeNextTurn(ModelMessage(.user, "more")).tokens

@@ -188,7 +188,7 @@ struct Answer {
         let goOn = onToken(
             GeneratedToken(
                 token: token, text: text, logProbability: probabilities?.chosen, topLogProbabilities: probabilities?.top ?? []))
-        if stream.isStopped {
+        if stream.foundStop != nil {
             result.finishReason = .stop
         } else if !goOn {
             result.finishReason = .cancelled
@@ -202,6 +202,7 @@ struct Answer {
     mutating func finished(_ reason: FinishReason? = nil, _ speculation: SpeculationStatistics?) -> GenerationResult {
         if let reason { result.finishReason = reason }
         result.text += stream.finish()
+        if let found = stream.foundStop { (result.stopString, result.finishReason) = (found, .stop) }
         result.speculation = speculation
         return result
     }
@@ -217,7 +218,8 @@ struct TextStream {
         matcher = StopMatcher(stopStrings)
     }
 
-    var isStopped: Bool { matcher.isStopped }
+    /// The stop string that ended it.
+    var foundStop: String? { matcher.found }
 
     mutating func push(_ token: Int32) -> String {
         let text = decoder.push(token)

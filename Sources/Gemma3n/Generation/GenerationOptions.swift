@@ -67,6 +67,8 @@ public struct GenerationResult: Sendable {
     public internal(set) var finishReason = FinishReason.stop
     /// The stop id that ended it, if one did.
     public internal(set) var stopToken: Int32?
+    /// The stop string that ended it, if one did.
+    public internal(set) var stopString: String?
     /// Tokens that a constraint determined: taken together, without choosing.
     public internal(set) var determinedTokens = 0
     /// Nil without speculation.

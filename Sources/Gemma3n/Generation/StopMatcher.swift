@@ -2,14 +2,19 @@
 ///
 /// Works on UTF-8 bytes. A stop string is never part of the text that is let out.
 public struct StopMatcher: Sendable {
+    /// The shortest first: which one is found does not depend on the pieces the text comes in.
     private let stops: [[UInt8]]
     private var held: [UInt8] = []
+    /// The stop string that was found.
+    private var foundStop: [UInt8]?
     /// Whether a stop string was found; nothing more comes out then.
-    public private(set) var isStopped = false
+    public var isStopped: Bool { foundStop != nil }
+    /// The stop string that was found; of several at one place the shortest.
+    public var found: String? { foundStop.map { String(decoding: $0, as: UTF8.self) } }
 
     /// - Parameter stops: Empty strings are ignored.
     public init(_ stops: [String]) {
-        self.stops = stops.map { Array($0.utf8) }.filter { !$0.isEmpty }
+        self.stops = stops.map { Array($0.utf8) }.filter { !$0.isEmpty }.sorted { $0.count < $1.count }
     }
 
     /// Whether there is nothing to look for.
@@ -28,7 +33,7 @@ public struct StopMatcher: Sendable {
                 let length = min(stop.count, held.count - start)
                 if held[start..<start + length].elementsEqual(stop[..<length]) {
                     if length == stop.count {
-                        isStopped = true
+                        foundStop = stop
                         let out = Array(held[..<start])
                         held = []
                         return out

@@ -87,8 +87,9 @@ final class RunningAnswer {
         guard let result = generation.result else { return nil }
         statistics.responseTokens = result.tokens.count
         statistics.determinedTokens = result.determinedTokens
-        let response = Response(
+        var response = Response(
             content: result.text, finishReason: result.finishReason, tokens: result.tokens, logProbabilities: probabilities, statistics: statistics)
+        response.stopSequence = result.stopString
         return .success((response, String(decoding: Array(result.text.utf8.dropFirst(text.utf8.count)), as: UTF8.self)))
     }
 }

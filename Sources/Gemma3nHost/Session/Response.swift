@@ -13,6 +13,8 @@ public struct Response: Sendable {
     public let statistics: ResponseStatistics
     /// The calls that the answer makes, where the finish reason is `toolCalls`; where it ended early, those that were whole.
     public internal(set) var toolCalls: [ToolCall] = []
+    /// The stop string of `ResponseOptions.stopStrings` that ended it; nil if none did.
+    public internal(set) var stopSequence: String?
     /// The answer as the model wrote it, where that is not `content`.
     var written: String?
 }

@@ -157,6 +157,7 @@ final class SessionEngine {
                 content: parser?.text ?? result.text, finishReason: isCalling ? .toolCalls : result.finishReason, tokens: result.tokens,
                 logProbabilities: probabilities, statistics: statistics)
             response.toolCalls = calls.compactMap(\.whole)
+            response.stopSequence = result.stopString
             response.written = parser == nil ? nil : result.text
             return response
         } catch {
