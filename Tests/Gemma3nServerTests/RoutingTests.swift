@@ -32,6 +32,15 @@ import Gemma3nServer
         #expect(percentDecoded("/100%") == "/100%" && percentDecoded("/%zz") == "/%zz" && percentDecoded("/%ff") == "/%ff")
     }
 
+    @Test func readsQueries() throws {
+        let query = Query("limit=5&order=asc&after=a%20b+c&limit=7&empty=&flag")
+        #expect(try query.int("limit", 1...100) == 7)
+        #expect(query["after"] == "a b c" && query["empty"] == nil && query["flag"] == nil && query["none"] == nil)
+        #expect(try query.word("order", of: ["asc", "desc"]) == "asc")
+        #expect(throws: Refusal(400, "limit is \"7\", expected a whole number from 1 to 3.", field: "limit", code: "invalid_value")) { try query.int("limit", 1...3) }
+        #expect { try query.bool("order") } throws: { ($0 as? Refusal)?.field == "order" }
+    }
+
     @Test func requestIDsAreShortPlainWords() {
         #expect(RequestID.chosen("abc-1.2_3:4") == "abc-1.2_3:4")
         for bad in ["", "a b", "a\nb", "é", String(repeating: "a", count: 129)] { #expect(RequestID.chosen(bad).hasPrefix("req_")) }

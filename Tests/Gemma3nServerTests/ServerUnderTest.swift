@@ -21,8 +21,11 @@ struct ServerUnderTest {
 
     func send(_ method: HTTPRequest.Method, _ path: String, body: [UInt8] = [], headers: HTTPFields = [:], connection: Connection = Connection()) async -> Answer {
         let log = Logger(label: "") { _ in SwiftLogNoOpLogHandler() }
+        let parts = path.split(separator: "?", maxSplits: 1).map(String.init)
         let reply = await server.service.reply(
-            to: Exchange(method, path, headers: headers, body: body, id: "req_test", connection: connection, log: log))
+            to: Exchange(
+                method, parts[0], query: Query(parts.count > 1 ? parts[1] : ""), headers: headers, body: body, id: "req_test", connection: connection,
+                log: log))
         switch reply.body {
         case .bytes(let bytes): return Answer(reply: reply, text: String(decoding: bytes, as: UTF8.self))
         case .stream(let produce):

@@ -7,6 +7,7 @@ package struct Exchange: Sendable {
     package let method: HTTPRequest.Method
     /// Percent-decoded, without the query.
     package let path: String
+    package let query: Query
     package let headers: HTTPFields
     package let body: [UInt8]
     /// What is logged with it and told to the client.
@@ -17,11 +18,12 @@ package struct Exchange: Sendable {
     package var parameters: [String: String] = [:]
 
     package init(
-        _ method: HTTPRequest.Method, _ path: String, headers: HTTPFields = [:], body: [UInt8] = [], id: String = "", connection: Connection = Connection(),
-        log: Logger
+        _ method: HTTPRequest.Method, _ path: String, query: Query = Query(), headers: HTTPFields = [:], body: [UInt8] = [], id: String = "",
+        connection: Connection = Connection(), log: Logger
     ) {
         self.method = method
         self.path = path
+        self.query = query
         self.headers = headers
         self.body = body
         self.id = id

@@ -32,7 +32,8 @@ package struct HTTPService: Sendable {
         var headers = request.headers
         // The codec keeps it apart.
         if let name = HTTPField.Name("host") { headers[name] = request.head.authority }
-        var exchange = Exchange(request.method, path, headers: headers, id: id, connection: connection, log: log)
+        var exchange = Exchange(
+            request.method, path, query: Query(request.uri.query ?? ""), headers: headers, id: id, connection: connection, log: log)
         var routeName = "none"
         var reply: Reply
         do {
@@ -148,7 +149,7 @@ package struct HTTPService: Sendable {
 
 extension Exchange {
     func with(body: [UInt8]) -> Exchange {
-        var exchange = Exchange(method, path, headers: headers, body: body, id: id, connection: connection, log: log)
+        var exchange = Exchange(method, path, query: query, headers: headers, body: body, id: id, connection: connection, log: log)
         exchange.parameters = parameters
         return exchange
     }
