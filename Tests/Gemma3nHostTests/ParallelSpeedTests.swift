@@ -21,7 +21,7 @@ struct ParallelSpeedTests {
                         let prompt = (0..<16).map { Int32(1000 + $0 * 37 + index * 111) }
                         var first: ContinuousClock.Instant?
                         var seen = 0
-                        for try await event in try room.answer(AnswerRequest(.tokens(prompt), options: options)) where event.response == nil {
+                        for try await event in try room.answer(AnswerRequest(.tokens(prompt), options: options)) where event.tokenCount > 0 && event.response == nil {
                             if first == nil { first = .now }
                             seen += 1
                         }

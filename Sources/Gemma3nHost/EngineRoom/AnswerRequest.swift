@@ -30,6 +30,8 @@ public struct AnswerEvent: Sendable {
     public let logProbabilities: [TokenProbabilities]
     /// Tokens of the answer so far.
     public let tokenCount: Int
+    /// What is known when the work begins, in the first event only: the tokens of the prompt.
+    public let beginning: ResponseStatistics?
     /// The whole answer, in the last event only.
     public let response: Response?
 }

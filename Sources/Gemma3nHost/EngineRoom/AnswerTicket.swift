@@ -18,17 +18,22 @@ final class AnswerTicket: Sendable {
     /// Since it arrived.
     var seconds: Double { arrival.duration(to: .now) / .seconds(1) }
 
+    /// Work on it begins.
+    func begin(_ statistics: ResponseStatistics) {
+        continuation.yield(AnswerEvent(text: "", logProbabilities: [], tokenCount: 0, beginning: statistics, response: nil))
+    }
+
     func emit(_ token: GeneratedToken, count: Int) {
         let probabilities = token.logProbability.map { [TokenProbabilities(chosen: $0, top: token.topLogProbabilities, text: token.text)] }
         if token.text.isEmpty, probabilities == nil { return }
-        continuation.yield(AnswerEvent(text: token.text, logProbabilities: probabilities ?? [], tokenCount: count, response: nil))
+        continuation.yield(AnswerEvent(text: token.text, logProbabilities: probabilities ?? [], tokenCount: count, beginning: nil, response: nil))
     }
 
     /// - Parameter rest: Text that became certain with the end.
     func finish(_ result: Result<Response, SessionError>, rest: String = "") {
         switch result {
         case .success(let response):
-            continuation.yield(AnswerEvent(text: rest, logProbabilities: [], tokenCount: response.tokens.count, response: response))
+            continuation.yield(AnswerEvent(text: rest, logProbabilities: [], tokenCount: response.tokens.count, beginning: nil, response: response))
             continuation.finish()
         case .failure(let error): continuation.finish(throwing: error)
         }

@@ -148,7 +148,7 @@ final class EngineWork {
             counts.promptTokens += prepared.whole.tokens.count
             counts.cachedTokens += place.beginning.tokens.count
             if !place.beginning.tokens.isEmpty { counts.cacheHits += 1 }
-            return RunningAnswer(prepared, slice, generation, place, encodeSeconds: entering.seconds)
+            return RunningAnswer(prepared, slice, generation, place, encodeSeconds: entering.seconds, model.model.configuration)
         } catch {
             throw SessionError(error)
         }

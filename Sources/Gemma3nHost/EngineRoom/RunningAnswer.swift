@@ -20,7 +20,9 @@ final class RunningAnswer {
     private var probabilities: [TokenProbabilities] = []
     private var count = 0
 
-    init(_ prepared: PreparedAnswer, _ slice: TextModel, _ generation: Generation, _ place: EnteringAnswer.Place, encodeSeconds: Double) {
+    init(
+        _ prepared: PreparedAnswer, _ slice: TextModel, _ generation: Generation, _ place: EnteringAnswer.Place, encodeSeconds: Double, _ configuration: Gemma3nConfiguration
+    ) {
         ticket = prepared.ticket
         whole = prepared.whole
         self.slice = slice
@@ -30,11 +32,12 @@ final class RunningAnswer {
         checkpoint = isLong ? place.beginning.missed : nil
         start = ticket.seconds
         statistics = ResponseStatistics()
-        statistics.promptTokens = whole.tokens.count
+        statistics.count(whole, configuration)
         statistics.cachedTokens = generation.tokens.count
         statistics.decodeMediaSeconds = prepared.seconds
         statistics.encodeSeconds = encodeSeconds
         statistics.size = prepared.size
+        ticket.begin(statistics)
     }
 
     /// Whether it takes one token at a time.

@@ -141,6 +141,11 @@ extension MessageInput {
                 throw SessionError(.decodingFailure, "\(place).text is \(json["text"]?.kind ?? "missing"), expected a string.")
             }
             return .text(text)
+        case "refusal":
+            guard let text = json["refusal"]?.string else {
+                throw SessionError(.decodingFailure, "\(place).refusal is \(json["refusal"]?.kind ?? "missing"), expected a string.")
+            }
+            return .text(text)
         case "image_url", "image", "input_image":
             return .image(.encoded(try source(json, ["image_url", "image", "url", "path"], at: place, resolve)))
         case "audio_url", "audio":

@@ -32,7 +32,10 @@ public struct TokenProbabilities: Sendable {
 public struct ResponseStatistics: Sendable, Equatable {
     /// Tokens of the whole conversation that the answer follows.
     public internal(set) var promptTokens = 0
-    /// Those of them that stood in the cache already.
+    /// Those of them that stand for pictures, and for sounds.
+    public internal(set) var promptImageTokens = 0
+    public internal(set) var promptAudioTokens = 0
+    /// Tokens of the conversation that stood in the cache already.
     public internal(set) var cachedTokens = 0
     public internal(set) var responseTokens = 0
     /// Those of them that the answer's shape determined: they were not chosen.
@@ -54,6 +57,12 @@ public struct ResponseStatistics: Sendable, Equatable {
     public internal(set) var size: SizeDecision?
 
     public init() {}
+
+    mutating func count(_ prompt: EncodedPrompt, _ configuration: Gemma3nConfiguration) {
+        promptTokens = prompt.tokens.count
+        promptImageTokens = prompt.images.count * configuration.visionSoftTokensPerImage
+        promptAudioTokens = prompt.clips.count * configuration.audioSoftTokensPerClip
+    }
 
     /// Prompt tokens that had to be processed.
     public var newTokens: Int { promptTokens - cachedTokens }

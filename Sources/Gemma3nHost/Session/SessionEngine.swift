@@ -85,7 +85,7 @@ final class SessionEngine {
         do throws(GenerationError) {
             let before = (history, toldTools)
             guard let whole = try encode(messages, transcript, options.tools?.instructions, request) else { return unanswered() }
-            statistics.promptTokens = whole.tokens.count
+            statistics.count(whole, model.model.configuration)
             let resolved = try resolve(options, whole)
 
             let conversation = try conversation(of: size.slice)
