@@ -30,6 +30,7 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Seconds that answers under way get when the server is stopped.", valueName: "seconds")) var drain = 30
     @Option(help: ArgumentHelp("Connections at once.", valueName: "n")) var connections = 512
     @Option(help: ArgumentHelp("Seconds a connection may be silent between requests.", valueName: "seconds")) var idle = 75
+    @Option(help: ArgumentHelp("Seconds for a request's body to come in.", valueName: "seconds")) var bodyTime = 300
     @Option(help: ArgumentHelp("trace, debug, info, warning or error.", valueName: "level")) var logLevel = "info"
     @Option(help: ArgumentHelp("text or json.", valueName: "format")) var logFormat = "text"
     @OptionGroup(title: "Model") var model: ModelOptions
@@ -38,7 +39,7 @@ struct ServeCommand: AsyncParsableCommand {
     func validate() throws {
         for (name, value, range) in [
             ("--port", port, 0...65535), ("--parallel", parallel, 1...256), ("--queue", queue, 0...100_000), ("--drain", drain, 0...86400),
-            ("--connections", connections, 1...100_000), ("--idle", idle, 1...86400),
+            ("--connections", connections, 1...100_000), ("--idle", idle, 1...86400), ("--body-time", bodyTime, 1...86400),
         ] where !range.contains(value) {
             throw ValidationError("\(name) is \(value), expected \(range.lowerBound) to \(range.upperBound).")
         }
@@ -55,6 +56,7 @@ struct ServeCommand: AsyncParsableCommand {
         settings.port = port
         settings.modelName = name ?? directory.map(Self.name(ofPath:)) ?? "gemma3n-demo"
         settings.aliases = alias
+        settings.version = Gemma3nCommand.version
         settings.parallel = parallel
         settings.queue = queue
         if let maxBody { settings.bodyLimit = maxBody.bytes }
@@ -63,6 +65,7 @@ struct ServeCommand: AsyncParsableCommand {
         settings.drainSeconds = drain
         settings.connectionLimit = connections
         settings.idleSeconds = idle
+        settings.bodySeconds = bodyTime
         settings.logLevel = ServerSettings.LogLevel(rawValue: logLevel) ?? .info
         settings.logFormat = ServerSettings.LogFormat(rawValue: logFormat) ?? .text
         let shown = host.contains(":") ? "[\(host)]" : host

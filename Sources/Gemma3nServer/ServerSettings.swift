@@ -8,6 +8,8 @@ public struct ServerSettings: Sendable {
     /// What the model is called; other names that mean it too.
     public var modelName = "gemma3n"
     public var aliases: [String] = []
+    /// Of this program.
+    public var version = ""
     /// Any of these opens the server; none leaves it open.
     public var keys: [String] = []
     /// Web pages of these origins may call; `*` is all.

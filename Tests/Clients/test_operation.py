@@ -40,8 +40,19 @@ def test_routes(http):
     assert http.get("/v1/nothing").json()["error"]["code"] == "unknown_url"
     assert http.get("/api/nothing").json() == {"error": "There is nothing at /api/nothing."}
     wrong = http.get("/v1/chat/completions")
-    assert wrong.status_code == 405 and wrong.headers["allow"] == "POST"
-    assert http.head("/v1/models").status_code == 200
+    assert wrong.status_code == 405 and wrong.headers["allow"] == "POST, OPTIONS"
+    whole, head = http.get("/v1/models"), http.head("/v1/models")
+    assert head.status_code == 200 and not head.content and head.headers["content-length"] == whole.headers["content-length"]
+    options = http.options("/v1/models")
+    assert options.status_code == 204 and options.headers["allow"] == "GET, HEAD, OPTIONS"
+
+
+def test_files_of_the_page_are_sent_once(url):
+    first = httpx.get(f"{url}/app.js")
+    assert first.status_code == 200 and first.headers["etag"].startswith('"')
+    again = httpx.get(f"{url}/app.js", headers={"if-none-match": first.headers["etag"]})
+    assert again.status_code == 304 and not again.content and again.headers["etag"] == first.headers["etag"]
+    assert httpx.head(f"{url}/app.js").headers["content-length"] == str(len(first.content))
 
 
 def test_bodies(http):

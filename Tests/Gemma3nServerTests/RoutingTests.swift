@@ -23,8 +23,9 @@ import Gemma3nServer
         #expect { try router.route(.get, "/v1/nothing") } throws: { ($0 as? Refusal)?.status == 404 }
         #expect { try router.route(.get, "/v1/responses") } throws: { ($0 as? Refusal)?.status == 404 }
         #expect { try router.route(.put, "/v1/responses/x") } throws: {
-            ($0 as? Refusal)?.status == 405 && ($0 as? Refusal)?.allowed == ["GET", "DELETE"]
+            ($0 as? Refusal)?.status == 405 && ($0 as? Refusal)?.allowed == ["GET", "HEAD", "DELETE", "OPTIONS"]
         }
+        #expect(try router.route(.options, "/v1/chat/completions").route.name == "options")
     }
 
     @Test func decodesPercents() {

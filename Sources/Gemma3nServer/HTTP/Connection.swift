@@ -1,3 +1,4 @@
+internal import HTTPTypes
 internal import HummingbirdCore
 internal import NIOCore
 internal import NIOHTTPTypes
@@ -38,6 +39,7 @@ package final class Connection: Sendable {
 final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler, @unchecked Sendable {
     typealias InboundIn = HTTPRequestPart
     typealias OutboundIn = HTTPResponsePart
+    typealias OutboundOut = HTTPResponsePart
 
     let connection = Connection()
     private let bodyTime: TimeAmount
@@ -45,6 +47,17 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler, @unc
     // Touched on the event loop only.
     private var reading: Scheduled<Void>?
     private var writing: Scheduled<Void>?
+    /// Requests that came and are not answered to their end.
+    private var pending = 0
+    /// Whether a request said that it is the last one, whether a reply did, and whether that reply is written.
+    private var requestIsLast = false
+    private var replyIsLast = false
+    private var isClosing = false
+    /// Whether reading the rest of a body that nobody wants is cheaper than another connection.
+    private var bodyIsSmall = true
+
+    /// For a client that is still sending when its reply is there: it is to read that before the connection is cut.
+    private static let lingering = TimeAmount.seconds(2)
 
     init(bodySeconds: Int, writeSeconds: Int) {
         bodyTime = .seconds(Int64(bodySeconds))
@@ -53,13 +66,52 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler, @unc
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head: reading = closing(context, after: bodyTime)
+        case .head(let head):
+            pending += 1
+            if Self.closes(head.headerFields) { requestIsLast = true }
+            bodyIsSmall = head.headerFields[.transferEncoding] == nil && head.headerFields[.contentLength].flatMap { Int($0) } ?? 0 <= 64 << 10
+            reading = closing(context, after: bodyTime)
         case .body: break
         case .end:
             reading?.cancel()
             reading = nil
+            if isClosing { context.channel.close(promise: nil) }
         }
         context.fireChannelRead(data)
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        // Of what came behind a last reply nothing is answered, not even that it is malformed: it would be taken for another reply.
+        if isClosing {
+            promise?.succeed()
+            return
+        }
+        switch unwrapOutboundIn(data) {
+        case .head(var head):
+            if reading != nil, !bodyIsSmall, pending == 1, head.status.kind != .informational { head.headerFields[.connection] = "close" }
+            if Self.closes(head.headerFields) { replyIsLast = true }
+            context.write(wrapOutboundOut(.head(head)), promise: promise)
+        case .body: context.write(data, promise: promise)
+        case .end:
+            pending -= 1
+            guard replyIsLast || requestIsLast && pending == 0 else { return context.write(data, promise: promise) }
+            isClosing = true
+            let isReading = reading != nil
+            if isReading {
+                reading?.cancel()
+                reading = closing(context, after: Self.lingering)
+            }
+            let written = promise ?? context.eventLoop.makePromise()
+            let channel = context.channel
+            written.futureResult.whenComplete { _ in channel.close(mode: isReading ? .output : .all, promise: nil) }
+            context.write(data, promise: written)
+        }
+    }
+
+    private static func closes(_ fields: HTTPFields) -> Bool {
+        fields[values: .connection].contains { value in
+            value.split(separator: ",").contains { $0.lowercased().filter { $0 != " " } == "close" }
+        }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {

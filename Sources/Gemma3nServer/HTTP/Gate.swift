@@ -33,8 +33,8 @@ package struct Gate: Sendable {
     func addHeaders(for origin: String?, to headers: inout HTTPFields) {
         guard let origin, allows(origin) else { return }
         headers[.accessControlAllowOrigin] = origin
-        headers[.accessControlExposeHeaders] = "x-request-id, retry-after"
-        headers[.vary] = "Origin"
+        headers[.accessControlExposeHeaders] = "x-request-id, retry-after, etag"
+        headers[.vary] = headers[.vary].map { "\($0), Origin" } ?? "Origin"
     }
 
     /// The answer to a browser that asks whether it may ask.

@@ -87,6 +87,12 @@ package struct HTTPService: Sendable {
             let gate = gate
             return Route(.options, "preflight", isOpen: true) { gate.preflight($0) }
         }
+        if exchange.method == .options, exchange.path == "*" {
+            try gate.check(exchange, isOpen: true)
+            return Route(.options, "options", isOpen: true) { _ in
+                Reply(status: 204, headers: [.allow: "GET, HEAD, POST, DELETE, OPTIONS"], .bytes([]))
+            }
+        }
         let found: (route: Route, parameters: [String: String])
         do throws(Refusal) {
             found = try router.route(exchange.method, exchange.path)
@@ -130,7 +136,7 @@ package struct HTTPService: Sendable {
         var head = HTTPResponse(status: HTTPResponse.Status(code: reply.status), headerFields: reply.headers)
         switch reply.body {
         case .bytes(let bytes):
-            if reply.status != 204 { head.headerFields[.contentLength] = "\(bytes.count)" }
+            if reply.status != 204, reply.status != 304 { head.headerFields[.contentLength] = "\(bytes.count)" }
             guard bodyIsWanted, !bytes.isEmpty else { return try await writer.writeResponse(head) }
             try await writer.write(response: head, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
         case .stream(let produce):

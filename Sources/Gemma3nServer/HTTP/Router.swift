@@ -47,6 +47,8 @@ package struct Router: Sendable {
 
     package init(routes: [Route]) { self.routes = routes }
 
+    /// What answers OPTIONS tells the methods of a path.
+    ///
     /// - Throws: 404 if nothing is there, 405 if something is for another method.
     package func route(_ method: HTTPRequest.Method, _ path: String) throws(Refusal) -> (route: Route, parameters: [String: String]) {
         let parts = path.split(separator: "/")
@@ -57,9 +59,17 @@ package struct Router: Sendable {
             guard let parameters = route.match(parts) else { continue }
             if route.method == wanted { return (route, parameters) }
             allowed.append(route.method.rawValue)
+            if route.method == .get { allowed.append(HTTPRequest.Method.head.rawValue) }
         }
-        if allowed.isEmpty { throw Refusal(404, "There is nothing at \(path).", code: "unknown_url") }
-        var refusal = Refusal(405, "\(path) takes \(allowed.joined(separator: " and ")), not \(method.rawValue).", code: "method_not_allowed")
+        let shown = String(path.prefix(200))
+        if allowed.isEmpty { throw Refusal(404, "There is nothing at \(shown).", code: "unknown_url") }
+        allowed.append(HTTPRequest.Method.options.rawValue)
+        if method == .options {
+            let reply = Reply(status: 204, headers: [.allow: allowed.joined(separator: ", ")], .bytes([]))
+            return (Route(.options, "options", isOpen: true) { _ in reply }, [:])
+        }
+        var refusal = Refusal(
+            405, "\(shown) takes \(allowed.joined(separator: ", ")), not \(method.rawValue.prefix(40)).", code: "method_not_allowed")
         refusal.allowed = allowed
         throw refusal
     }

@@ -7,8 +7,16 @@ package struct PageRoutes {
         var routes: [Route] = []
         for (name, bytes) in Self.files {
             let reply = Self.reply(name, bytes)
-            routes.append(Route(.get, "/\(name)", isOpen: true) { _ in reply })
-            if name == "index.html" { routes.append(Route(.get, "/", isOpen: true) { _ in reply }) }
+            let tag = EntityTag(bytes)
+            routes.append(Route(.get, "/\(name)", isOpen: true) { tag.reply(reply, to: $0) })
+            if name == "index.html" {
+                routes.append(
+                    Route(.get, "/", isOpen: true) { exchange in
+                        var reply = exchange.header("accept")?.contains("text/html") == true ? tag.reply(reply, to: exchange) : Self.sign
+                        reply.headers[.vary] = "Accept"
+                        return reply
+                    })
+            }
         }
         return routes
     }
@@ -23,6 +31,9 @@ package struct PageRoutes {
             index += 1
         }
     }
+
+    /// What Ollama's clients, who ask for no page, look for at the root.
+    private static let sign = Reply.text("Ollama is running")
 
     /// Nothing but what this server sends may run in the page or be asked by it.
     private static let policy = """
