@@ -1,3 +1,5 @@
+import json
+
 import anthropic
 import pytest
 
@@ -39,6 +41,33 @@ def test_count(client):
     short = client.messages.count_tokens(model=MODEL, messages=[{"role": "user", "content": "hello"}])
     long = client.messages.count_tokens(model=MODEL, system="Be kind.", messages=[{"role": "user", "content": "hello hello hello"}])
     assert 0 < short.input_tokens < long.input_tokens
+
+
+def test_stop_sequence(client):
+    answer = ask(client, "Tell me the opposite of loud.", stop_sequences=["never", "ie"], extra_body=COLD)
+    assert (answer.content[0].text, answer.stop_reason, answer.stop_sequence) == ("qu", "stop_sequence", "ie")
+    with client.messages.stream(model=MODEL, max_tokens=100, stop_sequences=["ie"], extra_body=COLD,
+                                messages=[{"role": "user", "content": "Tell me the opposite of loud."}]) as stream:
+        final = stream.get_final_message()
+    assert (final.stop_reason, final.stop_sequence) == ("stop_sequence", "ie") and final.usage.input_tokens + final.usage.cache_read_input_tokens > 0
+
+
+def test_blocks(client):
+    text = {"type": "text", "text": "Tell me the opposite of loud.", "cache_control": {"type": "ephemeral"}}
+    assert ask(client, [text], metadata={"user_id": "u"}, thinking={"type": "enabled", "budget_tokens": 1024}, extra_body=COLD).content[0].text == "quiet"
+    document = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "Tell me the opposite of loud."}}
+    assert ask(client, [document], extra_body=COLD).content[0].text == "quiet"
+
+
+def test_schema(client):
+    schema = {"type": "object", "properties": {"kind": {"enum": ["a", "b"]}}, "required": ["kind"], "additionalProperties": False}
+    answer = ask(client, "Which?", output_config={"format": {"type": "json_schema", "schema": schema}})
+    assert json.loads(answer.content[0].text)["kind"] in ("a", "b")
+
+
+def test_models(client):
+    assert [model.id for model in client.models.list()][0] == "gemma3n-demo"
+    assert client.models.retrieve(MODEL).display_name == MODEL
 
 
 def test_errors(client):

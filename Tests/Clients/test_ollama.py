@@ -1,5 +1,6 @@
 import json
 
+import httpx
 import ollama
 import pytest
 
@@ -56,6 +57,25 @@ def test_embed(client):
     answer = client.embed(MODEL, ["red circle", "blue square"])
     assert len(answer.embeddings) == 2 and answer.prompt_eval_count > 0
     assert len(client.embeddings(MODEL, "red circle").embedding) == len(answer.embeddings[0])
+
+
+def test_root(url, client):
+    assert httpx.get(url).text == "Ollama is running" and httpx.head(url).status_code == 200
+    assert "<html" in httpx.get(url, headers={"accept": "text/html"}).text
+    assert len(client.list().models[0].digest) == 64
+
+
+def test_loading(client):
+    assert client.generate(MODEL, "", keep_alive=0).done_reason == "unload"
+    assert client.chat(MODEL, [], keep_alive="5m").done_reason == "load"
+    assert client.pull(MODEL).status == "success" and list(client.pull(MODEL, stream=True))[-1].status == "success"
+    for refused in [lambda: client.push(MODEL), lambda: client.delete(MODEL), lambda: client.copy(MODEL, "other"), lambda: client.create("other", from_=MODEL)]:
+        with pytest.raises(ollama.ResponseError) as error:
+            refused()
+        assert error.value.status_code == 501 and "This server does not" in error.value.error
+    with pytest.raises(ollama.ResponseError) as error:
+        client.pull("other")
+    assert error.value.status_code == 404
 
 
 def test_errors(client):

@@ -185,3 +185,30 @@ def test_errors(client, url):
         ask(client, [{"type": "image_url", "image_url": {"url": "/etc/passwd"}}])
     with pytest.raises(openai.AuthenticationError):
         openai.OpenAI(base_url=f"{url}/v1", api_key="wrong", max_retries=0).models.list()
+
+
+def test_functions(client):
+    """The form that tools replaced."""
+    function = {"name": "look", "parameters": {"type": "object", "properties": {"at": {"enum": ["sky", "sea"]}}, "required": ["at"], "additionalProperties": False}}
+    answer = ask(client, "Look.", functions=[function], function_call={"name": "look"}).choices[0]
+    assert answer.finish_reason == "function_call" and answer.message.function_call.name == "look" and not answer.message.tool_calls
+    assert json.loads(answer.message.function_call.arguments)["at"] in ("sky", "sea")
+    chunks = list(ask(client, "Look.", functions=[function], function_call={"name": "look"}, temperature=0, stream=True))
+    calls = [chunk.choices[0].delta.function_call for chunk in chunks if chunk.choices and chunk.choices[0].delta.function_call]
+    assert calls[0].name == "look" and json.loads("".join(call.arguments or "" for call in calls))["at"] in ("sky", "sea")
+
+
+def test_best_of(client):
+    all_three = client.completions.create(model=MODEL, prompt="the red", n=3, logprobs=0, max_tokens=8, seed=4, temperature=2)
+    means = [sum(choice.logprobs.token_logprobs) / len(choice.logprobs.token_logprobs) for choice in all_three.choices]
+    best = client.completions.create(model=MODEL, prompt="the red", best_of=3, max_tokens=8, seed=4, temperature=2)
+    assert [choice.text for choice in best.choices] == [all_three.choices[means.index(max(means))].text]
+
+
+def test_verbose_transcription(client):
+    with open(DEMO / "speech.wav", "rb") as file:
+        heard = client.audio.transcriptions.create(model=MODEL, file=file, response_format="verbose_json")
+    assert heard.segments[0].avg_logprob < 0 and 0.5 < heard.segments[0].compression_ratio < 2
+    with open(DEMO / "speech.wav", "rb") as file:
+        heard = client.audio.transcriptions.create(model=MODEL, file=file, include=["logprobs"])
+    assert "".join(token.token for token in heard.logprobs).strip() == heard.text and heard.usage.input_token_details.audio_tokens > 0

@@ -24,10 +24,8 @@ struct AnthropicRoutes {
             guard let answer = try await answering.collect().first else { throw CancellationError() }
             return .json(writer.message(answer))
         }
-        // The first event says how long the prompt is.
-        let promptTokens = try await desk.tokenCount(request.work)
         _ = try await answering.begun()
-        return .events { try await writer.stream(answering, promptTokens: promptTokens, to: $0) }
+        return .events { try await writer.stream(answering, to: $0) }
     }
 }
 
@@ -45,7 +43,7 @@ private struct AnthropicWriter: Sendable {
         }
         let statistics = answer.response.statistics
         return frame(
-            .array(content), stopReason: .string(stopReason(answer)), prompt: statistics.promptTokens, cached: statistics.cachedTokens,
+            .array(content), stopReason: .string(stopReason(answer)), stopSequence: stopSequence(answer), prompt: statistics.promptTokens, cached: statistics.cachedTokens,
             output: statistics.responseTokens)
     }
 
@@ -53,14 +51,21 @@ private struct AnthropicWriter: Sendable {
         switch answer.finishReason {
         case "tool_calls": "tool_use"
         case "length": "max_tokens"
+        case _ where answer.response.stopSequence != nil: "stop_sequence"
         default: "end_turn"
         }
     }
 
-    private func frame(_ content: JSONValue, stopReason: JSONValue, prompt: Int, cached: Int, output: Int) -> JSONValue {
+    private func stopSequence(_ answer: FinishedAnswer) -> JSONValue {
+        stopReason(answer) == "stop_sequence" ? answer.response.stopSequence.map { .string($0) } ?? .null : .null
+    }
+
+    private func frame(
+        _ content: JSONValue, stopReason: JSONValue, stopSequence: JSONValue = .null, prompt: Int, cached: Int, output: Int
+    ) -> JSONValue {
         [
             "id": .string(id), "type": "message", "role": "assistant", "model": .string(model), "content": content, "stop_reason": stopReason,
-            "stop_sequence": nil, "usage": usage(prompt: prompt, cached: cached, output: output),
+            "stop_sequence": stopSequence, "usage": usage(prompt: prompt, cached: cached, output: output),
         ]
     }
 
@@ -71,7 +76,7 @@ private struct AnthropicWriter: Sendable {
         ]
     }
 
-    func stream(_ answering: Answering, promptTokens: Int, to send: ReplySink) async throws {
+    func stream(_ answering: Answering, to send: ReplySink) async throws {
         func event(_ type: String, _ members: (String, JSONValue)...) async throws {
             let all = [("type", JSONValue.string(type))] + members
             try await send(ServerSentEvent.text(event: type, data: .object(JSONObject(all.map { .init(key: $0.0, value: $0.1) }))))
@@ -92,10 +97,13 @@ private struct AnthropicWriter: Sendable {
         }
 
         do {
-            try await event("message_start", ("message", frame([], stopReason: nil, prompt: promptTokens, cached: 0, output: 0)))
-            try await event("ping")
             while let piece = try await answering.next() {
                 switch piece.piece {
+                case .begun(let statistics):
+                    try await event(
+                        "message_start",
+                        ("message", frame([], stopReason: nil, prompt: statistics.promptTokens, cached: statistics.cachedTokens, output: 0)))
+                    try await event("ping")
                 case .text(let text, _):
                     if open == nil { try await begin(["type": "text", "text": ""]) }
                     try await event("content_block_delta", index(open ?? 0), ("delta", ["type": "text_delta", "text": .string(text)]))
@@ -110,7 +118,7 @@ private struct AnthropicWriter: Sendable {
                     try await close()
                     let statistics = answer.response.statistics
                     try await event(
-                        "message_delta", ("delta", ["stop_reason": .string(stopReason(answer)), "stop_sequence": nil]),
+                        "message_delta", ("delta", ["stop_reason": .string(stopReason(answer)), "stop_sequence": stopSequence(answer)]),
                         ("usage", usage(prompt: statistics.promptTokens, cached: statistics.cachedTokens, output: statistics.responseTokens)))
                     try await event("message_stop")
                 }

@@ -14,6 +14,7 @@ struct TranscriptionRequest {
     let language: String?
     let temperature: Double
     let streams: Bool
+    let showsProbabilities: Bool
     /// What the model is asked.
     let question: String
     let size: ModelSize?
@@ -33,7 +34,9 @@ struct TranscriptionRequest {
         let wanted = try text("response_format") ?? "json"
         guard let format = Format(rawValue: wanted) else {
             throw Refusal(
-                400, "response_format is \"\(wanted.prefix(40))\", expected \"json\", \"text\", \"srt\", \"vtt\" or \"verbose_json\".",
+                400,
+                "response_format is \"\(wanted.prefix(40))\", expected \"json\", \"text\", \"srt\", \"vtt\" or \"verbose_json\"."
+                    + (wanted == "diarized_json" ? " Speakers are not told apart." : ""),
                 field: "response_format", code: "invalid_value")
         }
         self.format = format
@@ -42,16 +45,30 @@ struct TranscriptionRequest {
                 400, "timestamp_granularities[] asks for times of words; there are times of segments only.", field: "timestamp_granularities[]",
                 code: "unsupported_parameter")
         }
-        let given = try text("temperature") ?? "0"
-        guard let temperature = Double(given), (0...100).contains(temperature) else {
-            throw Refusal(400, "temperature is \"\(given.prefix(40))\", expected a number from 0 on.", field: "temperature", code: "invalid_value")
+        for part in form.all("include[]") where part.text != "logprobs" {
+            throw Refusal(400, "include[] must be \"logprobs\".", field: "include[]", code: "invalid_value")
+        }
+        showsProbabilities = form["include[]"] != nil
+        if showsProbabilities, format != .json {
+            throw Refusal(400, "include[] asks for logprobs, which only response_format json has.", field: "include[]", code: "invalid_value")
+        }
+        let heat = try text("temperature") ?? "0"
+        guard let temperature = Double(heat), (0...100).contains(temperature) else {
+            throw Refusal(400, "temperature is \"\(heat.prefix(40))\", expected a number from 0 on.", field: "temperature", code: "invalid_value")
         }
         self.temperature = temperature
-        streams = try text("stream") == "true"
-        let language = try text("language").flatMap { $0.isEmpty ? nil : $0 }
+        let stream = try text("stream") ?? "false"
+        guard stream.lowercased() == "true" || stream.lowercased() == "false" else {
+            throw Refusal(400, "stream is \"\(stream.prefix(40))\", expected \"true\" or \"false\".", field: "stream", code: "invalid_value")
+        }
+        streams = stream.lowercased() == "true"
+        let given = try form["language"] == nil ? text("languages[]") : text("language")
+        let language = given.flatMap { $0.isEmpty ? nil : $0 }
         self.language = language
         var question = translates ? "Translate the audio into English." : language.map { "Transcribe the audio in \($0)." } ?? "Transcribe the audio."
         if let context = try text("prompt"), !context.isEmpty { question += " Context: \(context)" }
+        let words = form.all("keywords[]").compactMap(\.text).filter { !$0.isEmpty }
+        if !words.isEmpty { question += " Words that may occur: \(words.joined(separator: ", "))." }
         self.question = question
     }
 }

@@ -24,7 +24,7 @@ struct TranscriptionRoutes {
         let windows = encoder.splitter.windows(of: clip.samples)
         guard !windows.isEmpty else { throw Refusal(400, "file holds no sound.", field: "file", code: "invalid_value") }
         var options = ResponseOptions(temperature: request.temperature)
-        options.topLogProbabilities = request.format == .verboseJSON ? 0 : nil
+        options.topLogProbabilities = request.format == .verboseJSON || request.showsProbabilities ? 0 : nil
         options.size = request.size.map { .fixed($0) }
         let works = windows.map { window in
             let part = AudioClip(samples: Array(clip.samples[window]))
@@ -32,7 +32,7 @@ struct TranscriptionRoutes {
                 .messages([MessageInput(.user, Prompt(parts: [.audio(.samples(part)), .text(request.question)]))]), options: options)
         }
         let answering = try desk.begin(works, for: exchange)
-        let writer = TranscriptionWriter(request: request, windows: windows, sampleCount: clip.samples.count, translates: translates)
+        let writer = TranscriptionWriter(request: request, windows: windows, sampleCount: clip.samples.count, translates: translates, desk: desk)
         guard request.streams else { return writer.reply(try await answering.collect()) }
         _ = try await answering.begun()
         return .events { try await writer.stream(answering, to: $0) }
@@ -53,6 +53,7 @@ private struct TranscriptionWriter: @unchecked Sendable {
     let windows: [Range<Int>]
     let sampleCount: Int
     let translates: Bool
+    let desk: Desk
 
     private func seconds(_ samples: Int) -> Double { Double(samples) / Double(AudioClip.sampleRate) }
     private func number(_ value: Double) -> JSONValue { .number(JSONNumber((value * 1000).rounded() / 1000)) }
@@ -64,7 +65,7 @@ private struct TranscriptionWriter: @unchecked Sendable {
 
     func reply(_ answers: [FinishedAnswer]) -> Reply {
         switch request.format {
-        case .json: .json(["text": .string(text(answers)), "usage": usage(answers)])
+        case .json: .json(withProbabilities(answers.flatMap(\.response.logProbabilities), ["text": .string(text(answers)), "usage": usage(answers)]))
         case .text: .text(text(answers) + "\n")
         case .srt: .text(cues(answers, separator: ",", numbered: true))
         case .vtt: .text("WEBVTT\n\n" + cues(answers, separator: ".", numbered: false), type: "text/vtt; charset=utf-8")
@@ -72,11 +73,18 @@ private struct TranscriptionWriter: @unchecked Sendable {
         }
     }
 
+    private func withProbabilities(_ tokens: [TokenProbabilities], _ json: JSONValue) -> JSONValue {
+        request.showsProbabilities ? json.adding("logprobs", .array(tokens.map { TokenText.json($0.chosen, desk) })) : json
+    }
+
     private func usage(_ answers: [FinishedAnswer]) -> JSONValue {
         let prompt = answers.reduce(0) { $0 + $1.response.statistics.promptTokens }
         let output = answers.reduce(0) { $0 + $1.response.statistics.responseTokens }
+        let sounds = answers.reduce(0) { $0 + $1.response.statistics.promptAudioTokens }
         return [
-            "type": "tokens", "input_tokens": .number(JSONNumber(prompt)), "output_tokens": .number(JSONNumber(output)),
+            "type": "tokens", "input_tokens": .number(JSONNumber(prompt)),
+            "input_token_details": ["audio_tokens": .number(JSONNumber(sounds)), "text_tokens": .number(JSONNumber(prompt - sounds))],
+            "output_tokens": .number(JSONNumber(output)),
             "total_tokens": .number(JSONNumber(prompt + output)),
         ]
     }
@@ -84,13 +92,13 @@ private struct TranscriptionWriter: @unchecked Sendable {
     private func verbose(_ answers: [FinishedAnswer]) -> JSONValue {
         let segments: [JSONValue] = zip(windows, answers).enumerated().map { index, pair in
             let (window, answer) = pair
-            let tokens = answer.response.logProbabilities
-            let mean = tokens.isEmpty ? 0 : tokens.reduce(0.0) { $0 + Double($1.chosen.logProbability) } / Double(tokens.count)
+            let heard = Self.trimmed(answer.text)
             return [
                 "id": .number(JSONNumber(index)), "seek": .number(JSONNumber(window.lowerBound / 160)), "start": number(seconds(window.lowerBound)),
-                "end": number(seconds(window.upperBound)), "text": .string(Self.trimmed(answer.text)),
+                "end": number(seconds(window.upperBound)), "text": .string(heard),
                 "tokens": .array(answer.response.tokens.map { .number(JSONNumber(Int($0))) }), "temperature": number(request.temperature),
-                "avg_logprob": .number(JSONNumber(mean)), "compression_ratio": 1, "no_speech_prob": 0,
+                "avg_logprob": .number(JSONNumber(answer.meanLogProbability)),
+                "compression_ratio": number(CompressionRatio.of(Array(heard.utf8))), "no_speech_prob": 0,
             ]
         }
         return [
@@ -115,24 +123,25 @@ private struct TranscriptionWriter: @unchecked Sendable {
 
     /// Pieces are heard at the same time, and told one after the other.
     func stream(_ answering: Answering, to send: ReplySink) async throws {
-        var waiting: [Int: String] = [:]
+        var waiting: [Int: (text: String, tokens: [TokenProbabilities])] = [:]
         var answers: [Int: FinishedAnswer] = [:]
         var current = 0
-        func delta(_ text: String) async throws {
-            if text.isEmpty { return }
-            try await send(
-                ServerSentEvent.text(data: ["type": "transcript.text.delta", "delta": .string(text)]))
+        func delta(_ text: String, _ tokens: [TokenProbabilities] = []) async throws {
+            if text.isEmpty, tokens.isEmpty { return }
+            try await send(ServerSentEvent.text(data: withProbabilities(tokens, ["type": "transcript.text.delta", "delta": .string(text)])))
         }
         do {
             while let piece = try await answering.next() {
                 switch piece.piece {
-                case .text(let more, _) where piece.choice == current: try await delta(more)
-                case .text(let more, _): waiting[piece.choice, default: ""] += more
+                case .text(let more, let tokens) where piece.choice == current: try await delta(more, tokens)
+                case .text(let more, let tokens):
+                    let before = waiting[piece.choice] ?? ("", [])
+                    waiting[piece.choice] = (before.text + more, before.tokens + tokens)
                 case .end(let answer):
                     answers[piece.choice] = answer
                     while answers[current] != nil {
                         current += 1
-                        if let next = waiting.removeValue(forKey: current) { try await delta(" " + next) } else if current < windows.count { try await delta(" ") }
+                        if let next = waiting.removeValue(forKey: current) { try await delta(" " + next.text, next.tokens) } else if current < windows.count { try await delta(" ") }
                     }
                 case .wait: try await send(ServerSentEvent.ping)
                 default: break
@@ -141,7 +150,9 @@ private struct TranscriptionWriter: @unchecked Sendable {
             let whole = answers.sorted { $0.key < $1.key }.map(\.value)
             try await send(
                 ServerSentEvent.text(
-                    data: ["type": "transcript.text.done", "text": .string(text(whole)), "usage": usage(whole)]))
+                    data: withProbabilities(
+                        whole.flatMap(\.response.logProbabilities),
+                        ["type": "transcript.text.done", "text": .string(text(whole)), "usage": usage(whole)])))
         } catch {
             try await send(ServerSentEvent.text(data: Dialect.openAI.body(Refusal(error), requestID: "")))
         }

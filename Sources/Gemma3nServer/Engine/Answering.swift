@@ -54,7 +54,7 @@ final class Answering: @unchecked Sendable {
         iterator = pieces.makeAsyncIterator()
     }
 
-    /// Waits until the first answer begins, but not for long: what is wrong with a request comes out here, before anything was sent.
+    /// Waits until work on the first answer begins, but not for long: what is wrong with a request comes out here, before anything was sent.
     func begun() async throws -> Answering {
         first = try await iterator.next()
         return self
@@ -104,6 +104,7 @@ final class Answering: @unchecked Sendable {
         }
 
         for try await event in stream {
+            if let beginning = event.beginning { emit(.begun(beginning)) }
             probabilities += event.logProbabilities
             if parser == nil {
                 text += event.text

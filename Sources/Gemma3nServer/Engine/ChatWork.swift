@@ -19,6 +19,8 @@ struct ChatWork: Sendable {
 
 /// A piece of an answer as protocols tell it.
 enum AnswerPiece: Sendable {
+    /// Work on it begins: what is known of the prompt.
+    case begun(ResponseStatistics)
     case text(String, [TokenProbabilities])
     case callBegan(index: Int, id: String, name: String)
     case arguments(index: Int, String)
@@ -34,6 +36,12 @@ struct FinishedAnswer: Sendable {
     let text: String
     let calls: [ToolCall]
     let response: Response
+
+    /// Of its tokens; 0 where none were asked for.
+    var meanLogProbability: Double {
+        let tokens = response.logProbabilities
+        return tokens.isEmpty ? 0 : tokens.reduce(0.0) { $0 + Double(max($1.chosen.logProbability, -9999)) } / Double(tokens.count)
+    }
 
     /// Why it ended, in the words of the OpenAI protocols.
     var finishReason: String {

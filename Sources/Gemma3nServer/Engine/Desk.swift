@@ -10,12 +10,15 @@ final class Desk: Sendable {
     /// When the server began, in seconds since 1970.
     let created = TimeStamp.now.seconds
     let room: EngineRoom
+    /// Of the model's weights, in 64 hexadecimal digits.
+    let identity: String
     private let listening = Atomic<Bool>(false)
     private let stopping = Atomic<Bool>(false)
 
     init(_ model: Gemma3nLanguageModel, _ settings: ServerSettings) {
         self.model = model
         self.settings = settings
+        identity = ModelIdentity.digest(of: model)
         room = EngineRoom(model, limits: EngineLimits(maximumRunning: settings.parallel, maximumQueued: settings.queue, maximumKept: 128))
     }
 
@@ -41,10 +44,10 @@ final class Desk: Sendable {
     func begin() { listening.store(true, ordering: .relaxed) }
     func stop() { stopping.store(true, ordering: .relaxed) }
 
-    /// What the model is, in a word that changes with its weights' shape: clients use it to tell whether a seed means the same.
+    /// What answers depend on beside the request, in a word: another one where the weights, the part of them that answers or this program's
+    /// version are others. Clients use it to tell whether a seed means the same.
     var fingerprint: String {
-        let c = model.model.configuration.text
-        return "fp_\(c.numHiddenLayers)_\(c.hiddenSize)_\(model.slice.widths.reduce(0, +))"
+        "fp_" + SHA256.hex("\(identity) \(model.slice.widths) \(settings.version)".utf8).prefix(16)
     }
 
     /// The part of the model that a name means; nil is the one the model was opened with.

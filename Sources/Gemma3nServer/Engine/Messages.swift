@@ -5,12 +5,29 @@ internal import Gemma3nHost
 enum Messages {
     /// - Throws: 400 naming the message and part that is wrong.
     static func parse(_ json: JSONValue, at place: String) throws(Refusal) -> [MessageInput] {
+        try checkUnused(json, at: place)
         do throws(SessionError) {
             let messages = try MessageInput.parse(json, file: place)
             for (index, message) in messages.enumerated() { try refuseFiles(message.content, at: "\(place)[\(index)].content") }
             return messages
         } catch {
             throw Refusal(400, error.message, field: field(of: error.message, place), code: error.code.rawValue)
+        }
+    }
+
+    /// What messages hold beside what is read must still be of its type.
+    private static func checkUnused(_ json: JSONValue, at place: String) throws(Refusal) {
+        for (index, message) in (json.array ?? []).enumerated() {
+            guard let object = message.object else { continue }
+            let message = Fields(object, at: "\(place)[\(index)]")
+            try message.check(.string, "name", "refusal")
+            try message.check(.object, "audio")
+            for (number, part) in (message["content"]?.array ?? []).enumerated() {
+                for (key, inner) in [("image_url", "detail"), ("input_audio", "format")] {
+                    guard let object = part[key]?.object else { continue }
+                    try Fields(object, at: "\(place)[\(index)].content[\(number)].\(key)").check(.string, inner)
+                }
+            }
         }
     }
 

@@ -96,6 +96,33 @@ package struct Fields: Sendable {
         return all
     }
 
+    /// What a field holds.
+    package enum Kind: String {
+        case bool = "true or false"
+        case number = "a number"
+        case int = "a whole number"
+        case string = "a string"
+        case array = "an array"
+        case object = "an object"
+    }
+
+    /// Refuses fields that are known but not used where they have the wrong type.
+    package func check(_ kind: Kind, _ keys: String...) throws(Refusal) {
+        for key in keys {
+            guard let value = self[key] else { continue }
+            let isRight =
+                switch kind {
+                case .bool: value.bool != nil
+                case .number: value.double != nil
+                case .int: value.int != nil
+                case .string: value.string != nil
+                case .array: value.array != nil
+                case .object: value.object != nil
+                }
+            if !isRight { throw wrong(key, kind.rawValue, value) }
+        }
+    }
+
     private static func shown(_ range: ClosedRange<Int>) -> String {
         if range.upperBound == Int.max { return "\(range.lowerBound) or more" }
         return "\(range.lowerBound) to \(range.upperBound)"

@@ -11,7 +11,7 @@ struct OllamaModelCard: Sendable {
         ([desk.settings.modelName] + desk.settings.aliases).map { name in
             [
                 "name": .string(name), "model": .string(name), "modified_at": .string(TimeStamp(seconds: desk.created, nanoseconds: 0).text),
-                "size": .number(JSONNumber(byteCount)), "digest": .string(digest), "details": details,
+                "size": .number(JSONNumber(byteCount)), "digest": .string(desk.identity), "details": details,
             ]
         }
     }
@@ -62,19 +62,5 @@ struct OllamaModelCard: Sendable {
         var bytes: [String: Int] = [:]
         for tensor in tensors { bytes["\(tensor.format)".uppercased(), default: 0] += tensor.byteCount }
         return bytes.max { ($0.value, $0.key) < ($1.value, $1.key) }?.key ?? "unknown"
-    }
-
-    /// Of names and shapes: it tells models apart, but is no hash of the weights.
-    private var digest: String {
-        var words = ""
-        for seed in UInt64(0)..<4 {
-            var hash: UInt64 = 0xcbf2_9ce4_8422_2325 ^ seed
-            for tensor in tensors {
-                for byte in "\(tensor.name)\(tensor.shape)\(tensor.format)".utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-            }
-            let digits = String(hash, radix: 16)
-            words += String(repeating: "0", count: 16 - digits.count) + digits
-        }
-        return words
     }
 }

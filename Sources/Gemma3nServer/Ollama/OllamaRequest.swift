@@ -14,7 +14,11 @@ struct OllamaRequest {
         streams = try fields.bool("stream") ?? true
         let options = try Self.options(fields, desk)
         work = input.map { ChatWork($0, options: options, calling: calling) }
-        unloads = fields["keep_alive"]?.int == 0 || fields["keep_alive"]?.string == "0"
+        unloads = try OllamaKeepAlive.isZero(fields)
+        try fields.check(.bool, "truncate", "shift")
+        if let think = fields["think"], think.bool == nil, think.string == nil {
+            throw fields.refusal("think", "must be true, false or a level, found \(think.kind).", code: "invalid_type")
+        }
         if let think = fields["think"], think.bool != false { throw fields.refusal("think", "is set, but '\(model)' does not support thinking.") }
     }
 
@@ -42,12 +46,20 @@ struct OllamaRequest {
     init(generate fields: Fields, _ desk: Desk) throws(Refusal) {
         let prompt = try fields.string("prompt") ?? ""
         let images = try fields.strings("images", atMost: 64) ?? []
+        try fields.check(.bool, "raw")
+        if let template = try fields.string("template"), !template.isEmpty {
+            throw fields.refusal("template", "is set, but this model has a template of its own; send raw: true and the prompt as it is to be.")
+        }
+        if let context = try fields.array("context"), !context.isEmpty {
+            throw fields.refusal("context", "is not supported; send the conversation to /api/chat. What was computed before is not computed again.")
+        }
         if let suffix = try fields.string("suffix"), !suffix.isEmpty { throw fields.refusal("suffix", "is set, but this model does not support insert.") }
         if prompt.isEmpty, images.isEmpty {
             try self.init(fields, desk, nil)
             return
         }
         if try fields.bool("raw") == true {
+            if !images.isEmpty { throw fields.refusal("images", "are set, but raw prompts hold text only.") }
             try self.init(fields, desk, .text(prompt))
             return
         }
@@ -68,6 +80,9 @@ struct OllamaRequest {
         var options = ResponseOptions()
         options.size = try desk.size(ofModel: try fields.required("model")).map { .fixed($0) }
         if let written = try fields.object("options") {
+            try written.check(.int, "num_ctx", "num_keep", "repeat_last_n", "num_batch", "num_gpu", "main_gpu", "num_thread", "draft_num_predict", "mirostat")
+            try written.check(.number, "typical_p", "tfs_z", "mirostat_tau", "mirostat_eta")
+            try written.check(.bool, "use_mmap", "use_mlock", "numa", "low_vram", "penalize_newline")
             options.temperature = try written.number("temperature", 0...100)
             options.topK = try written.int("top_k", 0...(1 << 20))
             options.topP = try written.number("top_p", 0...1).map { max($0, 1e-6) }

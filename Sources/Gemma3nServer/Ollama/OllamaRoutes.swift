@@ -2,6 +2,7 @@ internal import Checkpoint
 internal import Gemma3n
 internal import Gemma3nHost
 internal import HTTPTypes
+internal import Tokenization
 
 /// Ollama's protocol under `/api`.
 struct OllamaRoutes {
@@ -30,7 +31,7 @@ struct OllamaRoutes {
             },
             Route(.post, "/api/embed") { [self] in try await embed($0, key: "input") },
             Route(.post, "/api/embeddings") { [self] in try await embed($0, key: "prompt") },
-        ]
+        ] + OllamaStore(desk: desk).routes
     }
 
     private func answer(_ exchange: Exchange, _ request: OllamaRequest, isChat: Bool) async throws -> Reply {
@@ -52,7 +53,10 @@ struct OllamaRoutes {
         _ = try desk.size(ofModel: model)
         let isOld = key == "prompt"
         let text = desk.model.model.configuration.text
-        let inputs = try TextInput.read(fields, key, tokenCount: text.vocabSize, atMost: isOld ? 1 : 2048)
+        try fields.check(.object, "options")
+        _ = try OllamaKeepAlive.isZero(fields)
+        var inputs = try TextInput.read(fields, key, tokenCount: text.vocabSize, atMost: isOld ? 1 : 2048)
+        if try fields.bool("truncate") ?? true { inputs = inputs.map(shortened) }
         let dimensions = try fields.int("dimensions", 1...text.hiddenSize)
         let (vectors, tokenCount) = try await desk.room.embeddings(of: inputs)
         let shortened = vectors.map { Embedding.json(Embedding.shortened($0, dimensions)) }
@@ -61,6 +65,19 @@ struct OllamaRoutes {
             "model": .string(model), "embeddings": .array(shortened), "total_duration": OllamaWriter.nanoseconds(start.duration(to: .now)),
             "load_duration": 0, "prompt_eval_count": .number(JSONNumber(tokenCount)),
         ])
+    }
+}
+
+extension OllamaRoutes {
+    /// As much of a text as the context holds.
+    private func shortened(_ input: AnswerRequest.Input) -> AnswerRequest.Input {
+        let tokens: [Int32]
+        switch input {
+        case .text(let text): tokens = desk.model.model.tokenizer.encode(text, addBOS: true, recognizesSpecialTokens: false)
+        case .tokens(let given): tokens = given
+        case .messages: return input
+        }
+        return tokens.count > desk.room.contextLength ? .tokens(Array(tokens.prefix(desk.room.contextLength))) : input
     }
 }
 

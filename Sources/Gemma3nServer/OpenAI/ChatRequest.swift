@@ -7,12 +7,14 @@ struct ChatRequest {
     let work: ChatWork
     let streams: Bool
     let includesUsage: Bool
+    /// Whether calls are told in the form that tools replaced.
+    let tellsFunctionCalls: Bool
 
     /// - Throws: 400 naming the field, 404 for another model.
     init(_ fields: Fields, _ desk: Desk) throws(Refusal) {
         model = try fields.string("model") ?? desk.settings.modelName
         guard let json = fields["messages"] else { throw fields.refusal("messages", "is missing, expected an array of messages.", code: "invalid_type") }
-        let messages = try Messages.parse(json, at: "messages")
+        let messages = try Messages.parse(try FunctionFields.messages(json), at: "messages")
         var options = try SamplingFields.options(fields, desk)
         options.maximumResponseTokens = try fields.int("max_tokens", 0...Int.max)
         if let most = try fields.int("max_completion_tokens", 0...Int.max) { options.maximumResponseTokens = most }
@@ -22,12 +24,11 @@ struct ChatRequest {
         if let modalities = try fields.strings("modalities", atMost: 8), modalities.contains(where: { $0 != "text" }) {
             throw fields.refusal("modalities", "asks for more than text, and this model answers in text only.")
         }
-        for old in ["functions", "function_call"] where fields[old] != nil {
-            throw fields.refusal(old, "is no longer supported; use tools and tool_choice.", code: "unsupported_parameter")
-        }
-        let calling = try ToolFields.calling(fields)
+        try SamplingFields.checkUnused(fields)
+        tellsFunctionCalls = FunctionFields.areUsed(fields)
+        let calling = tellsFunctionCalls ? try FunctionFields.calling(fields) : try ToolFields.calling(fields)
         work = ChatWork(.messages(messages), options: options, calling: calling, count: try fields.int("n", 1...16) ?? 1)
         streams = try fields.bool("stream") ?? false
-        includesUsage = try fields.object("stream_options")?.bool("include_usage") ?? false
+        includesUsage = try SamplingFields.includesUsage(fields)
     }
 }

@@ -12,7 +12,9 @@ struct ChatRoutes {
     private func answer(_ exchange: Exchange) async throws -> Reply {
         let request = try ChatRequest(try exchange.fields(), desk)
         let answering = try desk.begin(request.work, for: exchange)
-        let writer = ChatWriter(id: RequestID.random("chatcmpl-"), model: request.model, created: TimeStamp.now.seconds, desk: desk)
+        let writer = ChatWriter(
+            id: RequestID.random("chatcmpl-"), model: request.model, created: TimeStamp.now.seconds, desk: desk,
+            tellsFunctionCalls: request.tellsFunctionCalls)
         guard request.streams else { return .json(writer.completion(try await answering.collect())) }
         _ = try await answering.begun()
         return .events { try await writer.stream(answering, request, to: $0) }
@@ -25,6 +27,7 @@ struct ChatWriter: Sendable {
     let model: String
     let created: Int
     let desk: Desk
+    let tellsFunctionCalls: Bool
 
     // MARK: Whole
 
@@ -36,15 +39,22 @@ struct ChatWriter: Sendable {
         var message: JSONValue = [
             "role": "assistant", "content": answer.calls.isEmpty ? .string(answer.text) : .null, "refusal": nil, "annotations": [],
         ]
-        if !answer.calls.isEmpty {
+        if tellsFunctionCalls {
+            let call: JSONValue? = answer.calls.first.map { ["name": .string($0.name), "arguments": .string($0.argumentsText)] }
+            message = call.map { message.adding("function_call", $0) } ?? message
+        } else if !answer.calls.isEmpty {
             message = message.adding("tool_calls", .array(answer.calls.map { ["id": .string($0.id), "type": "function", "function": ["name": .string($0.name), "arguments": .string($0.argumentsText)]] }))
         }
         let probabilities = answer.response.logProbabilities
         return [
             "index": .number(JSONNumber(index)), "message": message,
             "logprobs": probabilities.isEmpty ? .null : logprobs(probabilities),
-            "finish_reason": .string(answer.finishReason),
+            "finish_reason": .string(finishReason(answer)),
         ]
+    }
+
+    private func finishReason(_ answer: FinishedAnswer) -> String {
+        tellsFunctionCalls && answer.finishReason == "tool_calls" ? "function_call" : answer.finishReason
     }
 
     private func frame(_ object: String, _ choices: JSONValue, usage: JSONValue?) -> JSONValue {
@@ -72,11 +82,11 @@ struct ChatWriter: Sendable {
                 case .callBegan(let call, let id, let name):
                     try await send(chunk(index, self.call(call, ["name": .string(name), "arguments": ""], id: id), request))
                 case .arguments(let call, let more): try await send(chunk(index, self.call(call, ["arguments": .string(more)]), request))
-                case .callEnded: break
+                case .begun, .callEnded: break
                 case .wait: try await send(ServerSentEvent.ping)
                 case .end(let answer):
                     answers[index] = answer
-                    try await send(chunk(index, [:], request, finishReason: answer.finishReason))
+                    try await send(chunk(index, [:], request, finishReason: finishReason(answer)))
                 }
             }
         } catch {
@@ -102,6 +112,7 @@ struct ChatWriter: Sendable {
     }
 
     private func call(_ index: Int, _ function: JSONValue, id: String? = nil) -> JSONValue {
+        if tellsFunctionCalls { return ["function_call": function] }
         var call: JSONValue = ["index": .number(JSONNumber(index))]
         if let id { call = call.adding("id", .string(id)).adding("type", "function") }
         return ["tool_calls": [call.adding("function", function)]]

@@ -23,8 +23,11 @@ struct CompletionRoutes {
 
 struct CompletionRequest {
     let model: String
-    /// One for each prompt.
+    /// One for each prompt, with as many answers as are made.
     let works: [ChatWork]
+    /// Answers to each prompt that are told: the likeliest of those made.
+    let count: Int
+    let showsProbabilities: Bool
     let echoes: Bool
     let streams: Bool
     let includesUsage: Bool
@@ -36,34 +39,45 @@ struct CompletionRequest {
         options.maximumResponseTokens = try fields.int("max_tokens", 0...Int.max) ?? 16
         options.topLogProbabilities = try fields.int("logprobs", 0...5)
         options.shape = try SamplingFields.shape(fields)
-        let count = try fields.int("n", 1...16) ?? 1
-        if let best = try fields.int("best_of", 1...16), best != count {
-            throw fields.refusal("best_of", "is \(best), expected as many as n, \(count): all answers are returned.", code: "unsupported_parameter")
+        showsProbabilities = options.topLogProbabilities != nil
+        count = try fields.int("n", 1...16) ?? 1
+        streams = try fields.bool("stream") ?? false
+        let best = try fields.int("best_of", 1...16) ?? count
+        guard best >= count else { throw fields.refusal("best_of", "is \(best), expected at least n, \(count).") }
+        if best > count {
+            if streams { throw fields.refusal("best_of", "is \(best): which of the answers are the best is known at their end only. Leave out stream.") }
+            options.topLogProbabilities = options.topLogProbabilities ?? 0
         }
+        try SamplingFields.checkUnused(fields)
         if let suffix = try fields.string("suffix"), !suffix.isEmpty {
             throw fields.refusal("suffix", "is not supported: this model only continues text.", code: "unsupported_parameter")
         }
         let inputs = try TextInput.read(fields, "prompt", tokenCount: desk.model.model.configuration.text.vocabSize, atMost: 32)
-        works = inputs.map { ChatWork($0, options: options, count: count) }
+        works = inputs.map { ChatWork($0, options: options, count: best) }
         echoes = try fields.bool("echo") ?? false
-        streams = try fields.bool("stream") ?? false
-        includesUsage = try fields.object("stream_options")?.bool("include_usage") ?? false
+        includesUsage = try SamplingFields.includesUsage(fields)
     }
 
     /// The prompt that an answer continues, as text.
     func prompt(ofChoice choice: Int, _ desk: Desk) -> String {
-        var rest = choice
-        for work in works {
-            if rest < work.count {
-                switch work.input {
-                case .text(let text): return text
-                case .tokens(let tokens): return desk.model.model.tokenizer.decode(tokens)
-                case .messages: return ""
-                }
-            }
-            rest -= work.count
+        switch works[choice / count].input {
+        case .text(let text): text
+        case .tokens(let tokens): desk.model.model.tokenizer.decode(tokens)
+        case .messages: ""
         }
-        return ""
+    }
+
+    /// Of the answers to each prompt those that are told: as they were made if that is all, else the likeliest token by token.
+    func told(_ answers: [FinishedAnswer]) -> [FinishedAnswer] {
+        var told: [FinishedAnswer] = []
+        var rest = answers[...]
+        for work in works {
+            let made = rest.prefix(work.count)
+            rest = rest.dropFirst(work.count)
+            let best = work.count > count ? made.sorted { $0.meanLogProbability > $1.meanLogProbability } : Array(made)
+            told += best.prefix(count)
+        }
+        return told
     }
 }
 
@@ -75,10 +89,11 @@ private struct CompletionWriter: Sendable {
     let desk: Desk
 
     func completion(_ answers: [FinishedAnswer]) -> JSONValue {
-        let choices = answers.enumerated().map { index, answer in
+        let choices = request.told(answers).enumerated().map { index, answer in
             let start = request.echoes ? request.prompt(ofChoice: index, desk) : ""
             return choice(
-                index, start + answer.text, answer.response.logProbabilities, from: start.count, finishReason: answer.finishReason)
+                index, start + answer.text, request.showsProbabilities ? answer.response.logProbabilities : [], from: start.count,
+                finishReason: answer.finishReason)
         }
         return frame(.array(choices)).adding("usage", usage(answers))
     }

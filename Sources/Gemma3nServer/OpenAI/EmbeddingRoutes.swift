@@ -14,6 +14,7 @@ struct EmbeddingRoutes {
         let model = try fields.string("model") ?? desk.settings.modelName
         _ = try desk.size(ofModel: model)
         let inputs = try TextInput.read(fields, "input", tokenCount: desk.model.model.configuration.text.vocabSize, atMost: 2048)
+        try fields.check(.string, "user")
         let format = try fields.string("encoding_format") ?? "float"
         guard format == "float" || format == "base64" else {
             throw fields.refusal("encoding_format", "is \"\(format.prefix(40))\", expected \"float\" or \"base64\".")

@@ -9,7 +9,11 @@ struct ModelRoutes {
     var routes: [Route] {
         [
             Route(.get, "/v1/models") { [desk] _ in
-                .json(["object": "list", "data": .array(([desk.settings.modelName] + desk.settings.aliases).map { Self.model($0, desk) })])
+                let names = [desk.settings.modelName] + desk.settings.aliases
+                return .json([
+                    "object": "list", "data": .array(names.map { Self.model($0, desk) }), "has_more": false, "first_id": .string(names[0]),
+                    "last_id": .string(names[names.count - 1]),
+                ])
             },
             Route(.get, "/v1/models/{id...}") { [desk] exchange in
                 let name = exchange.parameters["id"] ?? ""
@@ -19,12 +23,14 @@ struct ModelRoutes {
         ]
     }
 
+    /// In the shapes of OpenAI and Anthropic at once: they have no key in common that means another thing.
     private static func model(_ name: String, _ desk: Desk) -> JSONValue {
         let sizes: [JSONValue] = desk.model.sizes.map { size in
             ["name": .string(size.name), "parameters": .number(JSONNumber(size.effectiveParameters))]
         }
         return [
             "id": .string(name), "object": "model", "created": .number(JSONNumber(desk.created)), "owned_by": "gemma3n",
+            "type": "model", "display_name": .string(name), "created_at": .string(TimeStamp(seconds: desk.created, nanoseconds: 0).text),
             "context_length": .number(JSONNumber(desk.room.contextLength)), "sizes": .array(sizes),
         ]
     }

@@ -6,13 +6,17 @@ internal import Tokenization
 /// What answers cost, in tokens. The prompt counts once.
 enum OpenAIUsage {
     static func chat(_ answers: [FinishedAnswer]) -> JSONValue {
-        let prompt = answers.first?.response.statistics.promptTokens ?? 0
-        let cached = answers.first?.response.statistics.cachedTokens ?? 0
+        let statistics = answers.first?.response.statistics ?? ResponseStatistics()
+        let prompt = statistics.promptTokens
+        let (images, sounds) = (statistics.promptImageTokens, statistics.promptAudioTokens)
         let completion = answers.reduce(0) { $0 + $1.response.statistics.responseTokens }
         return [
             "prompt_tokens": .number(JSONNumber(prompt)), "completion_tokens": .number(JSONNumber(completion)),
             "total_tokens": .number(JSONNumber(prompt + completion)),
-            "prompt_tokens_details": ["cached_tokens": .number(JSONNumber(cached)), "audio_tokens": 0],
+            "prompt_tokens_details": [
+                "cached_tokens": .number(JSONNumber(statistics.cachedTokens)), "audio_tokens": .number(JSONNumber(sounds)),
+                "image_tokens": .number(JSONNumber(images)), "text_tokens": .number(JSONNumber(prompt - images - sounds)),
+            ],
             "completion_tokens_details": [
                 "reasoning_tokens": 0, "audio_tokens": 0, "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0,
             ],

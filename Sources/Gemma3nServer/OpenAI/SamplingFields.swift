@@ -23,6 +23,19 @@ enum SamplingFields {
         return options
     }
 
+    /// What clients of OpenAI send and this server has no use for must still be of its type.
+    static func checkUnused(_ fields: Fields) throws(Refusal) {
+        try fields.check(.bool, "store")
+        try fields.check(.string, "user", "service_tier", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "reasoning_effort", "verbosity")
+        try fields.check(.object, "metadata", "audio", "prediction", "moderation", "prompt_cache_options", "web_search_options")
+    }
+
+    static func includesUsage(_ fields: Fields) throws(Refusal) -> Bool {
+        guard let options = try fields.object("stream_options") else { return false }
+        try options.check(.bool, "include_obfuscation")
+        return try options.bool("include_usage") ?? false
+    }
+
     static func stops(_ fields: Fields, _ key: String) throws(Refusal) -> [String] {
         try (fields.strings(key, atMost: 16) ?? []).filter { !$0.isEmpty }
     }

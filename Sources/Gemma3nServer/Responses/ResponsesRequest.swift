@@ -24,6 +24,11 @@ struct ResponsesRequest {
         if include.contains("message.output_text.logprobs") { options.topLogProbabilities = top ?? 0 }
         let format = try fields.object("text")?.object("format")
         options.shape = try Self.shape(format)
+        try SamplingFields.checkUnused(fields)
+        try fields.check(.object, "reasoning", "stream_options")
+        try fields.check(.string, "truncation")
+        try fields.check(.int, "max_tool_calls")
+        if fields["prompt"] != nil { throw fields.refusal("prompt", "is not supported: there are no stored prompts.", code: "unsupported_parameter") }
         if try fields.bool("background") == true {
             throw fields.refusal("background", "is not supported: responses come while the client waits.", code: "unsupported_parameter")
         }

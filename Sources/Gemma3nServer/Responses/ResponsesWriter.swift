@@ -92,6 +92,7 @@ struct ResponsesWriter: @unchecked Sendable {
             try await event("response.in_progress", [("response", frame("in_progress", []))])
             while let piece = try await answering.next() {
                 switch piece.piece {
+                case .begun: break
                 case .text(let more, let tokens):
                     try await beginText()
                     text = (text ?? "") + more
