@@ -7,6 +7,7 @@
 #include <libavutil/imgutils.h>
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
+#include <libavutil/sha.h>
 #include <libswresample/swresample.h>
 #include <libswscale/swscale.h>
 #include <string.h>
@@ -19,6 +20,11 @@ static const int CFFMPEG_ERROR_NO_MEMORY = AVERROR(ENOMEM);
 static const int64_t CFFMPEG_NO_PTS = AV_NOPTS_VALUE;
 
 #define CFFMPEG_CHANNEL_LAYOUTS (LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(57, 28, 100))
+
+/* ---- hashing ---- */
+
+/* At most 2^30 bytes: the length was an unsigned int before libavutil 57. */
+static inline void cffmpeg_sha_update(struct AVSHA *state, const uint8_t *bytes, size_t count) { av_sha_update(state, bytes, count); }
 
 /* ---- limits ---- */
 

@@ -11,7 +11,7 @@ enum ModelIdentity {
     /// A SHA-256 over the names, shapes and formats of all tensors, and over a few of each one's bytes: another checkpoint gives another one,
     /// and the same checkpoint the same one wherever it lies.
     static func digest(of model: Gemma3nLanguageModel) -> String {
-        var hash = SHA256()
+        let hash = SHA256()
         for tensor in model.model.tensors {
             hash.update("\(tensor.name) \(tensor.shape) \(tensor.format) \(tensor.layout)\n".utf8)
             let region = tensor.region

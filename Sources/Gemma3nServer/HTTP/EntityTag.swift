@@ -1,3 +1,4 @@
+internal import Gemma3nHost
 internal import HTTPTypes
 
 /// A name for the bytes of a reply: a client that has them is not sent them again (RFC 9110, 8.8.3 and 13.1.2).

@@ -1,6 +1,6 @@
 import Testing
 
-import Gemma3nServer
+import Gemma3nHost
 
 @Suite struct SHA256Tests {
     /// From FIPS 180-4's examples and `sha256sum`.
@@ -13,24 +13,10 @@ import Gemma3nServer
     func digests(text: String, digest: String) {
         #expect(SHA256.hex(text.utf8) == digest)
         for cut in [0, 1, 55, 63, 64, 65] where cut <= text.utf8.count {
-            var hash = SHA256()
+            let hash = SHA256()
             hash.update(text.utf8.prefix(cut))
             hash.update(text.utf8.dropFirst(cut))
             #expect(hash.finish() == digest)
         }
     }
-}
-
-@Suite struct CompressionRatioTests {
-    /// What zlib's own level 6 gives is within a tenth: it may choose other codes.
-    @Test(arguments: [
-        ("the red circle is left of the blue square and it is loud", 1.0182), (String(repeating: "no ", count: 20), 4.2857),
-        (String(repeating: "The quick brown fox jumps over the lazy dog. ", count: 3) + "äöü", 2.2742), (String(repeating: "a", count: 1000), 58.82),
-    ])
-    func isThatOfZlib(text: String, ratio: Double) {
-        let found = CompressionRatio.of(Array(text.utf8))
-        #expect(abs(found / ratio - 1) < 0.1, "\(found) beside \(ratio)")
-    }
-
-    @Test func nothingIsNotDividedBy() { #expect(CompressionRatio.of([]) == 1) }
 }
