@@ -1,0 +1,147 @@
+"""Many clients at once: nobody fails, and everybody gets what they would have got alone."""
+
+import asyncio
+import contextlib
+import random
+
+import httpx
+import openai
+import pytest
+
+from conftest import Server
+from mixed_work import ask, endless, mixed_work
+
+PLACES = 16
+
+
+@contextlib.contextmanager
+def serving(*arguments):
+    server = Server(*arguments)
+    try:
+        yield server
+    finally:
+        assert server.stop() == 0
+
+
+def client_of(server):
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    return httpx.AsyncClient(base_url=server.url, timeout=300, limits=limits, verify=False)
+
+
+async def figures(client):
+    lines = (await client.get("/metrics")).text.splitlines()
+    return {name.removeprefix("gemma3n_"): float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
+
+async def until(client, condition):
+    for _ in range(3000):
+        if condition(now := await figures(client)):
+            return now
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"it did not come about: {now}")
+
+
+def is_quiet(now):
+    return now["requests_running"] == now["requests_queued"] == 0
+
+
+@contextlib.asynccontextmanager
+async def all_places_taken(client, places):
+    """A client that has all places while the body runs, and then leaves in the middle of its answers."""
+    work = endless(n=places)
+    async with client.stream("POST", work.path, json=work.body) as reply:
+        lines = reply.aiter_lines()
+        await anext(lines)
+        yield
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """What one client at a time gets from a server that was just started."""
+    async def ask_one_by_one(server):
+        async with client_of(server) as client:
+            return {work.key: await ask(client, work) for work in mixed_work()}
+
+    with serving("--parallel", "1") as server:
+        return asyncio.run(ask_one_by_one(server))
+
+
+def differing(alone, answers):
+    return [work.body for work, answer in zip(mixed_work(), answers) if answer != alone[work.key]]
+
+
+def test_work_is_worth_it(alone):
+    assert len({str(answer) for answer in alone.values()}) > 50
+    assert {"quiet", "a purple circle and a green triangle", "red blue left one"} & {text for answer in alone.values() for text in answer.values()}
+
+
+def test_64_clients(alone):
+    async def run(server):
+        async with client_of(server) as client:
+            async with all_places_taken(client, PLACES):
+                asking = [asyncio.create_task(ask(client, work)) for work in mixed_work()]
+                # They all wait, so that they are computed together.
+                await until(client, lambda now: now["requests_queued"] == 72)
+            answers = await asyncio.gather(*asking)
+            return answers, await until(client, is_quiet)
+
+    with serving("--parallel", str(PLACES), "--queue", "72") as server:
+        answers, now = asyncio.run(run(server))
+    assert differing(alone, answers) == []
+    assert (now["requests_finished_total"], now["requests_failed_total"], now["requests_refused_total"]) == (72, 0, 0)
+
+
+def test_64_clients_among_others_that_leave(alone):
+    chance = random.Random(3)
+
+    async def leave_at_some_moment(client, work):
+        if chance.random() < 0.5:
+            await ask(client, work, leave_after=chance.choice([0, 1, 2, 5, 20]))
+        else:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ask(client, work), chance.uniform(0, 1))
+
+    async def run(server):
+        async with client_of(server) as client:
+            # The same questions, at times the same prompts: caches are shared and taken over, too.
+            leaving = [work for work in mixed_work() if chance.random() < 0.5] + [endless(temperature=1.0, seed=seed) for seed in range(8)]
+            async with all_places_taken(client, PLACES):
+                tasks = [asyncio.create_task(leave_at_some_moment(client, work)) for work in leaving]
+                asking = [asyncio.create_task(ask(client, work)) for work in mixed_work()]
+                await until(client, lambda now: now["requests_queued"] >= 72)
+            answers = await asyncio.gather(*asking)
+            await asyncio.gather(*tasks)
+            return answers, await until(client, is_quiet)
+
+    with serving("--parallel", str(PLACES), "--queue", "200") as server:
+        answers, now = asyncio.run(run(server))
+    assert differing(alone, answers) == []
+    assert now["requests_failed_total"] == 0 and now["requests_cancelled_total"] >= PLACES + 8
+
+
+def test_64_clients_and_a_short_queue(alone):
+    refusals = []
+
+    async def come_again(reply):
+        refusals.append(int(reply.headers["retry-after"]))
+        assert 1 <= refusals[-1] <= 60
+        await asyncio.sleep(refusals[-1])
+
+    async def run(server):
+        async with client_of(server) as client:
+            async with all_places_taken(client, 8):
+                asking = [asyncio.create_task(ask(client, work, on_refusal=come_again)) for work in mixed_work()]
+                # OpenAI's own client comes again by itself.
+                official = openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=20)
+                question = official.chat.completions.create(
+                    model="gemma3n-demo", messages=[{"role": "user", "content": "Tell me the opposite of loud."}], temperature=0)
+                asking.append(asyncio.create_task(question))
+                await until(client, lambda now: now["requests_queued"] == 16 and now["requests_refused_total"] > 0)
+            *answers, answer = await asyncio.gather(*asking)
+            assert answer.choices[0].message.content == "quiet"
+            return answers, await until(client, is_quiet)
+
+    with serving("--parallel", "8", "--queue", "16") as server:
+        answers, now = asyncio.run(run(server))
+    assert differing(alone, answers) == []
+    assert refusals and now["requests_failed_total"] == 0
