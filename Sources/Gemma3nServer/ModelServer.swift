@@ -29,7 +29,7 @@ public struct ModelServer: Sendable {
         } catch let error where !desk.hasBegun || !desk.isStopping {
             throw error
         } catch {
-            service.logger.warning("answers were cut off", metadata: ["seconds": "\(desk.settings.drainSeconds)"])
+            service.logger.warning("the server did not end in order", metadata: ["error": "\(error)"])
         }
         service.logger.info("stopped")
     }

@@ -43,8 +43,13 @@ def sound(name, question):
 
 
 def endless(**more):
-    """An answer of as many tokens as the context holds, some 30,000."""
+    """An answer of as many tokens as the context holds: 2,000."""
     return chat("Tell me everything.", **{"temperature": 0, "max_tokens": 100_000, "logit_bias": ENDS, **more})
+
+
+def slow(count):
+    """Answers that take seconds, and megabytes each."""
+    return endless(n=count, logprobs=True, top_logprobs=20)
 
 
 @functools.cache

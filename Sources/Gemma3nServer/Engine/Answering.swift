@@ -51,6 +51,10 @@ final class Answering: @unchecked Sendable {
         continuation.onTermination = { reason in
             if case .cancelled = reason { reading.cancel() }
         }
+        exchange.connection.whenCutOff { [streams] in
+            continuation.finish(throwing: SessionError(.shuttingDown, "The server is stopping, and its time for this answer is over. Ask again."))
+            for (_, stream) in streams { stream.stop() }
+        }
         iterator = pieces.makeAsyncIterator()
     }
 

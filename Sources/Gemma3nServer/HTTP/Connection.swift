@@ -4,11 +4,13 @@ internal import NIOCore
 internal import NIOHTTPTypes
 internal import Synchronization
 
-/// Whether the client is still there.
+/// Whether the client is still there, and whether the server still has time for it.
 package final class Connection: Sendable {
     private struct State {
         var isClosed = false
         var action: (@Sendable () -> Void)?
+        var isCutOff = false
+        var cutOffAction: (@Sendable () -> Void)?
     }
     private let state = Mutex(State())
 
@@ -30,6 +32,24 @@ package final class Connection: Sendable {
             defer { state.action = nil }
             state.isClosed = true
             return state.action
+        }
+        action?()
+    }
+
+    /// What to do when the server must end before the answer does; at once if it must. The last one asked for counts.
+    func whenCutOff(_ action: (@Sendable () -> Void)?) {
+        let now = state.withLock { state in
+            state.cutOffAction = action
+            return state.isCutOff
+        }
+        if now { action?() }
+    }
+
+    package func cutOff() {
+        let action = state.withLock { state in
+            defer { state.cutOffAction = nil }
+            state.isCutOff = true
+            return state.cutOffAction
         }
         action?()
     }

@@ -11,6 +11,7 @@ package struct HTTPService: Sendable {
     let figures: HTTPFigures
     let logger: Logger
     let gate: Gate
+    let underWay = ConnectionsUnderWay()
 
     init(_ settings: ServerSettings, _ router: Router, figures: HTTPFigures, logger: Logger) {
         self.settings = settings
@@ -24,6 +25,7 @@ package struct HTTPService: Sendable {
     func respond(to request: Request, _ writer: consuming ResponseWriter, _ connection: Connection) async throws {
         let start = ContinuousClock.now
         figures.begin()
+        underWay.add(connection)
         let id = RequestID.chosen(HTTPField.Name("x-request-id").flatMap { request.headers[$0] })
         var log = logger
         log[metadataKey: "request"] = .string(id)
@@ -66,6 +68,8 @@ package struct HTTPService: Sendable {
                 "gone": connection.isClosed ? "true" : "false",
             ])
         connection.whenClosed(nil)
+        connection.whenCutOff(nil)
+        underWay.remove(connection)
         if let failure { throw failure }
     }
 

@@ -9,7 +9,10 @@ internal import UnixSignals
 struct Listener: Sendable {
     let service: HTTPService
 
-    /// Runs until SIGTERM or SIGINT.
+    /// Seconds in which answers that are cut off can say so.
+    private static let secondsForFarewells = 2
+
+    /// Runs until SIGTERM or SIGINT, and then as long as answers are under way: until a second signal, or `drainSeconds`, at most.
     ///
     /// - Parameters:
     ///   - onStart: Told the port once requests are taken.
@@ -36,10 +39,32 @@ struct Listener: Sendable {
                 availableConnectionsDelegate: MaximumAvailableConnections(settings.connectionLimit, logger: service.logger)),
             onServerRunning: { await onStart($0.localAddress?.port ?? settings.port) },
             eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: Self.quiet)
-        var group = ServiceGroupConfiguration(
-            services: [.init(service: server), .init(service: Farewell(action: onStop))], gracefulShutdownSignals: [.sigterm, .sigint], logger: Self.quiet)
-        group.maximumGracefulShutdownDuration = .seconds(settings.drainSeconds)
-        try await ServiceGroup(configuration: group).run()
+        let group = ServiceGroup(configuration: ServiceGroupConfiguration(
+            services: [.init(service: server), .init(service: Farewell(action: onStop))], logger: Self.quiet))
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            tasks.addTask { await end(group, signals) }
+            try await tasks.next()
+            tasks.cancelAll()
+        }
+    }
+
+    /// Ends the server in good order at the first signal, and whatever is left of it when the time is over. Returns then.
+    private func end(_ group: ServiceGroup, _ signals: UnixSignalsSequence) async {
+        let (moments, continuation) = AsyncStream<Void>.makeStream()
+        var moment = moments.makeAsyncIterator()
+        async let _: Void = { for await _ in signals { continuation.yield() } }()
+        guard await moment.next() != nil else { return }
+        await group.triggerGracefulShutdown()
+        async let _: Void = { [seconds = service.settings.drainSeconds] in
+            try? await Task.sleep(for: .seconds(seconds))
+            continuation.yield()
+        }()
+        guard await moment.next() != nil, !Task.isCancelled else { return }
+        let count = service.underWay.cutOff()
+        service.logger.warning("answers were cut off", metadata: ["answers": "\(count)"])
+        try? await Task.sleep(for: .seconds(Self.secondsForFarewells))
     }
 
     /// The frameworks' own lines say nothing that ours do not.
