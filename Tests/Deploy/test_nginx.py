@@ -90,11 +90,13 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
 
 
-class BalancerTests(unittest.TestCase):
+class Balancer(unittest.TestCase):
+    """nginx with the configuration, before what `start_replicas` puts at two ports."""
+
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.port, self.ports = free_port(), [free_port(), free_port()]
-        self.replicas = [Replica(f"r{index}", port) for index, port in enumerate(self.ports)]
+        self.start_replicas()
         self.write_configuration()
         self.nginx = subprocess.Popen([*self.command(), "-g", "daemon off;"], stderr=subprocess.DEVNULL)
         self.wait_for_port()
@@ -127,6 +129,11 @@ class BalancerTests(unittest.TestCase):
                     return
             time.sleep(0.02)
         self.fail("nginx does not listen")
+
+
+class BalancerTests(Balancer):
+    def start_replicas(self):
+        self.replicas = [Replica(f"r{index}", port) for index, port in enumerate(self.ports)]
 
     def ask(self, path="/v1/chat/completions", body=b"{}", **headers):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
