@@ -63,7 +63,7 @@ class RealServerTests(PageTest):
         expect(self.answer().get_by_role("row", name=re.compile("shapes (one|two)"))).to_be_visible()
 
     def test_policy(self):
-        answer = self.context.request.get(self.server.address)
+        answer = self.context.request.get(self.server.address, headers={"accept": "text/html"})
         self.assertIn("default-src 'none'", answer.headers["content-security-policy"])
         self.assertIn("frame-ancestors 'none'", answer.headers["content-security-policy"])
         self.assertEqual(answer.headers["content-type"], "text/html; charset=utf-8")
