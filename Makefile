@@ -1,7 +1,7 @@
 # make demo    builds gemma3n and lets the built-in demo model answer three questions
 # make test    builds everything, runs all tests and the checks of the core
 # make build   builds the gemma3n program: .build/release/gemma3n
-# Each installs what it needs first: FFmpeg's libraries through apt-get or brew. Swift itself must be there.
+# Each installs what it needs first: FFmpeg's libraries and SQLite through apt-get or brew. Swift itself must be there.
 
 SWIFT ?= swift
 CONFIGURATION = release

@@ -124,7 +124,7 @@ if Context.environment["GEMMA3N_SERVER"] != "0" {
             name: "Gemma3nServerTests",
             dependencies: [
                 "Gemma3nServer", "Gemma3nHost", "Checkpoint", "TestSupport", .product(name: "HTTPTypes", package: "swift-http-types"),
-                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Logging", package: "swift-log"), .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: common),
     ]

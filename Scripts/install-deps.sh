@@ -1,6 +1,6 @@
 #!/bin/bash
 # Makes sure that what the build needs is there: Swift 6.3 (checked, not installed) and the development files of FFmpeg's
-# libraries (installed through apt-get or brew when they are missing). Does nothing and asks nothing when all is there.
+# libraries and of SQLite (installed through apt-get or brew when they are missing). Does nothing and asks nothing when all is there.
 set -euo pipefail
 
 fail() {
@@ -16,26 +16,27 @@ if [ "${version%%.*}" -lt 6 ] || { [ "${version%%.*}" -eq 6 ] && [ "${version#*.
     fail "this is Swift $version. gemma3n needs Swift 6.3 or newer: https://www.swift.org/install"
 fi
 
-libraries="libavformat libavcodec libswscale libswresample libavutil"
+# The server keeps conversations in SQLite.
+libraries="libavformat libavcodec libswscale libswresample libavutil sqlite3"
 if command -v pkg-config > /dev/null && pkg-config --exists $libraries; then
     exit 0
 fi
 
 if command -v apt-get > /dev/null; then
     packages="pkg-config"
-    for library in $libraries; do packages="$packages $library-dev"; done
+    for library in $libraries; do packages="$packages lib${library#lib}-dev"; done
     root=""
     if [ "$(id -u)" -ne 0 ]; then
-        command -v sudo > /dev/null || fail "FFmpeg's libraries are missing. Install them as root: apt-get install $packages"
+        command -v sudo > /dev/null || fail "FFmpeg's libraries or SQLite are missing. Install them as root: apt-get install $packages"
         root="sudo"
     fi
-    echo "Installing FFmpeg's libraries: $packages"
+    echo "Installing FFmpeg's libraries and SQLite: $packages"
     $root apt-get update -qq
     $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages > /dev/null
 elif command -v brew > /dev/null; then
-    echo "Installing FFmpeg's libraries: brew install ffmpeg pkgconf"
-    brew install --quiet ffmpeg pkgconf
+    echo "Installing FFmpeg's libraries and SQLite: brew install ffmpeg sqlite pkgconf"
+    brew install --quiet ffmpeg sqlite pkgconf
 else
-    fail "FFmpeg's libraries ($libraries) are missing, and neither apt-get nor brew is here to install them. Install their development files and pkg-config, then try again."
+    fail "FFmpeg's libraries or SQLite ($libraries) are missing, and neither apt-get nor brew is here to install them. Install their development files and pkg-config, then try again."
 fi
-pkg-config --exists $libraries || fail "FFmpeg's libraries were installed, but pkg-config does not find $libraries. Is PKG_CONFIG_PATH set?"
+pkg-config --exists $libraries || fail "FFmpeg's libraries and SQLite were installed, but pkg-config does not find $libraries. Is PKG_CONFIG_PATH set?"

@@ -2,6 +2,9 @@ public import ArgumentParser
 internal import Checkpoint
 internal import Gemma3n
 internal import Gemma3nHost
+#if SERVER
+internal import Gemma3nServer
+#endif
 
 /// The `gemma3n` program.
 public struct Gemma3nCommand: AsyncParsableCommand {
@@ -75,6 +78,9 @@ public struct Gemma3nCommand: AsyncParsableCommand {
         case let error as FileError: error.description
         case let error as SliceError: error.description
         case let error as CommandError: error.message
+        #if SERVER
+        case let error as StoreError: error.message
+        #endif
         case is CancellationError: "cancelled."
         default: nil
         }

@@ -26,6 +26,8 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("A request's body at most.", valueName: "size")) var maxBody: MemorySize?
     @Option(help: ArgumentHelp("A key that callers must send; may be given several times. GEMMA3N_API_KEY in the environment is one, too.", valueName: "key"))
     var apiKey: [String] = []
+    @Option(help: ArgumentHelp("A file that keeps responses and conversations; made if it is not there. Without it the newest are kept in memory.", valueName: "file"))
+    var store: String?
     @Option(help: ArgumentHelp("Web pages of this origin may call; * is all. May be given several times.", valueName: "origin")) var cors: [String] = []
     @Option(help: ArgumentHelp("Seconds that answers under way get when the server is stopped.", valueName: "seconds")) var drain = 30
     @Option(help: ArgumentHelp("Connections at once.", valueName: "n")) var connections = 512
@@ -45,6 +47,7 @@ struct ServeCommand: AsyncParsableCommand {
         }
         if ServerSettings.LogLevel(rawValue: logLevel) == nil { throw ValidationError("--log-level is \(logLevel), expected trace, debug, info, warning or error.") }
         if ServerSettings.LogFormat(rawValue: logFormat) == nil { throw ValidationError("--log-format is \(logFormat), expected text or json.") }
+        if store == "" { throw ValidationError("--store is empty, expected a file.") }
         if apiKey.contains("") { throw ValidationError("--api-key is empty.") }
     }
 
@@ -62,6 +65,7 @@ struct ServeCommand: AsyncParsableCommand {
         if let maxBody { settings.bodyLimit = maxBody.bytes }
         settings.keys = apiKey + (Output.environment("GEMMA3N_API_KEY").map { [$0] } ?? [])
         settings.origins = cors
+        settings.storePath = store
         settings.drainSeconds = drain
         settings.connectionLimit = connections
         settings.idleSeconds = idle

@@ -1,18 +1,28 @@
 public import Gemma3nHost
+internal import HTTPTypes
 internal import Logging
 
 /// A model that answers over HTTP, in the protocols clients know.
 public struct ModelServer: Sendable {
     let desk: Desk
     package let service: HTTPService
+    private let background: BackgroundAnswers
 
-    public init(_ model: Gemma3nLanguageModel, _ settings: ServerSettings) {
+    /// - Throws: When the store cannot be opened.
+    public init(_ model: Gemma3nLanguageModel, _ settings: ServerSettings) throws(StoreError) {
+        let store = if let path = settings.storePath { try Store(path: path) } else { try Store() }
+        self.init(model, settings, store)
+    }
+
+    package init(_ model: Gemma3nLanguageModel, _ settings: ServerSettings, _ store: Store) {
         let figures = HTTPFigures()
         let desk = Desk(model, settings)
         self.desk = desk
-        var routes = OperationRoutes(desk: desk, figures: figures).routes + ModelRoutes(desk: desk).routes
+        background = BackgroundAnswers(desk, store)
+        var routes = OperationRoutes(desk: desk, figures: figures, store: store).routes + ModelRoutes(desk: desk).routes
         routes += ChatRoutes(desk: desk).routes + CompletionRoutes(desk: desk).routes + EmbeddingRoutes(desk: desk).routes
-        routes += ResponsesRoutes(desk: desk).routes + AnthropicRoutes(desk: desk).routes + OllamaRoutes(desk: desk).routes
+        routes += ResponsesRoutes(desk: desk, store: store, background: background).routes + AnthropicRoutes(desk: desk).routes + OllamaRoutes(desk: desk).routes
+        routes += ConversationRoutes(store: store).routes
         routes += TranscriptionRoutes(desk: desk).routes
         routes += PageRoutes().routes
         let logger = Logger(label: "gemma3n") { _ in LineLogHandler(format: settings.logFormat, logLevel: settings.logLevel.level) }
@@ -34,16 +44,23 @@ public struct ModelServer: Sendable {
         service.logger.info("stopped")
     }
 
+    /// Takes requests from now on, and up what a server before this one left.
+    package func begin() {
+        desk.begin()
+        background.resume(Exchange(.post, "/v1/responses", id: RequestID.random("req_"), log: service.logger))
+    }
+
     private func listen(_ onStart: @escaping @Sendable (Int) async -> Void) async throws {
         try await Listener(service: service).run(
             onStart: { port in
-                desk.begin()
+                begin()
                 service.logger.info("listening", metadata: ["host": "\(desk.settings.host)", "port": "\(port)"])
                 await onStart(port)
             },
             onStop: { [desk] in
                 desk.stop()
                 service.logger.info("stopping")
-            })
+            },
+            onDrained: { [background] in try? await background.finish() })
     }
 }

@@ -33,6 +33,9 @@ public struct ServerSettings: Sendable {
     /// Seconds that answers under way get when the server is told to stop.
     public var drainSeconds = 30
 
+    /// The file of responses and conversations; nil keeps the newest in memory.
+    public var storePath: String?
+
     public var logLevel = LogLevel.info
     public var logFormat = LogFormat.text
 

@@ -58,16 +58,6 @@ import Gemma3nServer
         #expect(await server.post("/v1/responses", ["input": "x", "previous_response_id": .string(id)]).status == 404)
     }
 
-    @Test func storedResponsesMakeRoom() {
-        let store = ResponseStore(entryLimit: 2, byteLimit: 10_000)
-        for id in ["a", "b", "c"] { store.add(id, response: .string(id), items: [], conversation: []) }
-        #expect(store["a"] == nil && store["b"]?.response == "b" && store["c"] != nil)
-        store.add("d", response: .string(String(repeating: "x", count: 9_900)), items: [], conversation: [])
-        #expect(store["b"] == nil && store["c"] == nil && store["d"] != nil)
-        store.add("e", response: .string(String(repeating: "x", count: 20_000)), items: [], conversation: [])
-        #expect(store["e"] == nil && store["d"] != nil)
-    }
-
     @Test func embeddingsAndCompletions() async throws {
         let server = try ServerUnderTest()
         let floats = await server.post("/v1/embeddings", ["model": "tiny", "input": ["the water", "the sea"]])

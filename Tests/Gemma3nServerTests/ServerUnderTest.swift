@@ -10,22 +10,23 @@ import Gemma3nServer
 /// Routes without a socket, over the tiny checkpoint.
 struct ServerUnderTest {
     let server: ModelServer
+    static let log = Logger(label: "") { _ in SwiftLogNoOpLogHandler() }
 
-    init(_ change: (inout ServerSettings) -> Void = { _ in }) throws {
+    init(store: Store? = nil, _ change: (inout ServerSettings) -> Void = { _ in }) throws {
         var settings = ServerSettings()
         settings.modelName = "tiny"
         settings.logLevel = .critical
         change(&settings)
-        server = ModelServer(try Gemma3nLanguageModel(files: ModelFiles(directory: Fixtures.path("checkpoints/tiny")), threads: 1), settings)
+        let model = try Gemma3nLanguageModel(files: ModelFiles(directory: Fixtures.path("checkpoints/tiny")), threads: 1)
+        server = try store.map { ModelServer(model, settings, $0) } ?? ModelServer(model, settings)
     }
 
     func send(_ method: HTTPRequest.Method, _ path: String, body: [UInt8] = [], headers: HTTPFields = [:], connection: Connection = Connection()) async -> Answer {
-        let log = Logger(label: "") { _ in SwiftLogNoOpLogHandler() }
         let parts = path.split(separator: "?", maxSplits: 1).map(String.init)
         let reply = await server.service.reply(
             to: Exchange(
                 method, parts[0], query: Query(parts.count > 1 ? parts[1] : ""), headers: headers, body: body, id: "req_test", connection: connection,
-                log: log))
+                log: Self.log))
         switch reply.body {
         case .bytes(let bytes): return Answer(reply: reply, text: String(decoding: bytes, as: UTF8.self))
         case .stream(let produce):

@@ -132,7 +132,7 @@ package struct HTTPService: Sendable {
 
     private func refusal(of error: any Error, _ exchange: Exchange) -> Refusal {
         let refusal = exchange.connection.isClosed ? Refusal(CancellationError()) : Refusal(error)
-        if refusal.status == 500 { exchange.log.error("the request failed", metadata: ["error": "\(error)"]) }
+        if refusal.status == 500 || refusal.status == 507 { exchange.log.error("the request failed", metadata: ["error": "\(error)"]) }
         return refusal
     }
 
@@ -158,6 +158,9 @@ package struct HTTPService: Sendable {
 }
 
 extension Exchange {
+    /// The same request for an answer that another connection ends.
+    func with(connection: Connection) -> Exchange { Exchange(method, path, headers: headers, id: id, connection: connection, log: log) }
+
     func with(body: [UInt8]) -> Exchange {
         var exchange = Exchange(method, path, query: query, headers: headers, body: body, id: id, connection: connection, log: log)
         exchange.parameters = parameters

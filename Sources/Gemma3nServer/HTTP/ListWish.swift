@@ -24,10 +24,10 @@ struct ListWish {
             guard let place = rest.firstIndex(where: { $0["id"]?.string == after }) else { throw unknown(after) }
             rest = rest[(place + 1)...]
         }
-        return reply(Array(rest.prefix(limit)), hasMore: rest.count > limit)
+        return Self.reply(Array(rest.prefix(limit)), hasMore: rest.count > limit)
     }
 
-    func reply(_ page: [JSONValue], hasMore: Bool) -> JSONValue {
+    static func reply(_ page: [JSONValue], hasMore: Bool) -> JSONValue {
         [
             "object": "list", "data": .array(page), "first_id": page.first?["id"] ?? .null, "last_id": page.last?["id"] ?? .null,
             "has_more": .bool(hasMore),

@@ -17,7 +17,10 @@ struct Listener: Sendable {
     /// - Parameters:
     ///   - onStart: Told the port once requests are taken.
     ///   - onStop: Called when no more connections are taken.
-    func run(onStart: @escaping @Sendable (Int) async -> Void, onStop: @escaping @Sendable () async -> Void) async throws {
+    ///   - onDrained: Called when all that were there have ended; the end waits for it.
+    func run(
+        onStart: @escaping @Sendable (Int) async -> Void, onStop: @escaping @Sendable () async -> Void, onDrained: @escaping @Sendable () async -> Void
+    ) async throws {
         let settings = service.settings
         let service = service
         var configuration = HTTP1Channel.Configuration(
@@ -39,8 +42,10 @@ struct Listener: Sendable {
                 availableConnectionsDelegate: MaximumAvailableConnections(settings.connectionLimit, logger: service.logger)),
             onServerRunning: { await onStart($0.localAddress?.port ?? settings.port) },
             eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: Self.quiet)
+        // Told to stop from the last to the first, each when the one behind it has ended.
         let group = ServiceGroup(configuration: ServiceGroupConfiguration(
-            services: [.init(service: server), .init(service: Farewell(action: onStop))], logger: Self.quiet))
+            services: [.init(service: Farewell(action: onDrained)), .init(service: server), .init(service: Farewell(action: onStop))],
+            logger: Self.quiet))
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }

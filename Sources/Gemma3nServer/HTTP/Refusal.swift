@@ -29,6 +29,7 @@ extension Refusal {
         switch error {
         case let error as Refusal: self = error
         case let error as SessionError: self.init(error)
+        case let error as StoreError: self.init(error.code == .full ? 507 : 500, error.message, code: "store_\(error.code.rawValue)")
         case is CancellationError: self.init(499, "The client went away.", code: "cancelled")
         default: self.init(500, "The server failed to answer. Its log says more.", code: "internal_error")
         }

@@ -4,7 +4,7 @@ internal import Gemma3nHost
 struct Metrics {
     private(set) var text = ""
 
-    init(_ engine: EngineFigures, _ http: HTTPFigures.Counted) {
+    init(_ engine: EngineFigures, _ http: HTTPFigures.Counted, _ store: Store.Figures) {
         counter("requests_accepted_total", "Requests the engine took on.", engine.accepted)
         counter("requests_refused_total", "Requests refused: too many were waiting, or the server was stopping.", engine.refused)
         counter("requests_finished_total", "Requests answered to their end.", engine.finished)
@@ -38,6 +38,9 @@ struct Metrics {
             line("http_request_seconds_sum", "route=\"\(route)\"", "\(times.sum)")
             line("http_request_seconds_count", "route=\"\(route)\"", "\(times.count)")
         }
+        gauge("store_responses", "Responses that can be asked for and referred to.", store.responses)
+        gauge("store_conversations", "Conversations.", store.conversations)
+        gauge("store_bytes", "What responses and conversations take in the store.", store.bytes)
         gauge("process_resident_bytes", "Memory this process holds.", ProcessFigures.residentBytes ?? 0)
     }
 

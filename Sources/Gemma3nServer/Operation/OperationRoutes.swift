@@ -6,6 +6,7 @@ internal import HTTPTypes
 struct OperationRoutes {
     let desk: Desk
     let figures: HTTPFigures
+    let store: Store
 
     var routes: [Route] {
         [
@@ -14,8 +15,8 @@ struct OperationRoutes {
                 if desk.isStopping { throw Refusal(503, "The server is stopping.", code: "stopping", retryAfter: 5) }
                 return .json(["status": "ready"])
             },
-            Route(.get, "/metrics") { [desk, figures] _ in
-                .text(Metrics(desk.room.figures, figures.counted).text, type: "text/plain; version=0.0.4; charset=utf-8")
+            Route(.get, "/metrics") { [desk, figures, store] _ in
+                .text(Metrics(desk.room.figures, figures.counted, try await store.figures()).text, type: "text/plain; version=0.0.4; charset=utf-8")
             },
         ]
     }

@@ -5,17 +5,19 @@ internal import Gemma3nHost
 struct ResponsesRequest {
     let model: String
     let work: ChatWork
-    /// The request's own items, and the whole conversation with those before, in the shape of chat completions.
+    /// The request's own items, as they are kept.
     let items: [JSONValue]
-    let conversation: [JSONValue]
+    let context: ResponseContext
     let streams: Bool
     let stores: Bool
+    /// Whether the answer is made without the client waiting for it.
+    let isBackground: Bool
     /// What the response repeats of the request.
     let echo: [(String, JSONValue)]
 
-    /// - Parameter earlier: The conversation of an earlier response by its id.
-    /// - Throws: 400 naming the field, 404 for another model or an unknown earlier response.
-    init(_ fields: Fields, _ desk: Desk, earlier: (String) -> [JSONValue]?) throws(Refusal) {
+    /// - Throws: 400 naming the field, 404 for another model.
+    init(_ fields: Fields, _ desk: Desk, context: ResponseContext) throws(Refusal) {
+        self.context = context
         model = try fields.string("model") ?? desk.settings.modelName
         var options = try SamplingFields.options(fields, desk)
         options.maximumResponseTokens = try fields.int("max_output_tokens", 0...Int.max)
@@ -29,43 +31,36 @@ struct ResponsesRequest {
         try fields.check(.string, "truncation")
         try fields.check(.int, "max_tool_calls")
         if fields["prompt"] != nil { throw fields.refusal("prompt", "is not supported: there are no stored prompts.", code: "unsupported_parameter") }
-        if try fields.bool("background") == true {
-            throw fields.refusal("background", "is not supported: responses come while the client waits.", code: "unsupported_parameter")
-        }
         let calling = try ToolFields.calling(fields)
 
-        let previous = try fields.string("previous_response_id")
-        var before: [JSONValue] = []
-        if let previous {
-            guard let known = earlier(previous) else {
-                throw Refusal(
-                    404, "The response '\(previous.prefix(80))' is not known: it was never stored, or made room for newer ones.",
-                    field: "previous_response_id", code: "previous_response_not_found")
-            }
-            before = known
-        }
-        items = try Self.items(fields)
-        conversation = before + (try ResponsesInput.messages(items))
-        var messages = conversation
+        let given = try Self.items(fields, mayBeMissing: !context.items.isEmpty)
+        var messages = try ResponsesInput.messages(context.items, at: "conversation") + ResponsesInput.messages(given, at: "input")
+        items = ResponsesInput.kept(given)
         if let instructions = try fields.string("instructions") {
             messages.insert(["role": "system", "content": .string(instructions)], at: 0)
         }
         work = ChatWork(.messages(try Messages.parse(.array(messages), at: "input")), options: options, calling: calling)
         streams = try fields.bool("stream") ?? false
         stores = try fields.bool("store") ?? true
+        isBackground = try fields.bool("background") ?? false
+        if isBackground, !stores {
+            throw fields.refusal("background", "needs store: a response that is made in the background is asked for by its id later.")
+        }
         func value(_ key: String, _ otherwise: JSONValue) -> (String, JSONValue) { (key, fields[key] ?? otherwise) }
         echo = [
-            value("instructions", nil), value("max_output_tokens", nil), value("metadata", [:]), value("parallel_tool_calls", true),
-            ("previous_response_id", previous.map { .string($0) } ?? .null), value("reasoning", ["effort": nil, "summary": nil]),
+            value("instructions", nil), value("max_output_tokens", nil), ("metadata", try Metadata.read(fields) ?? [:]), value("parallel_tool_calls", true),
+            ("previous_response_id", context.previous.map { .string($0) } ?? .null), ("conversation", context.conversation.map { ["id": .string($0)] } ?? .null),
+            value("reasoning", ["effort": nil, "summary": nil]),
             ("store", .bool(stores)), value("temperature", 1.0), value("text", ["format": ["type": "text"]]), value("tool_choice", "auto"),
-            value("tools", []), value("top_p", 1.0), value("truncation", "disabled"), value("user", nil), ("background", false),
+            value("tools", []), value("top_p", 1.0), value("truncation", "disabled"), value("user", nil), ("background", .bool(isBackground)),
         ]
     }
 
     /// The input as items: a string is a message of the user's.
-    private static func items(_ fields: Fields) throws(Refusal) -> [JSONValue] {
+    private static func items(_ fields: Fields, mayBeMissing: Bool) throws(Refusal) -> [JSONValue] {
         if let text = fields["input"]?.string { return [["type": "message", "role": "user", "content": .string(text)]] }
         guard let items = try fields.array("input") else {
+            if mayBeMissing { return [] }
             throw fields.refusal("input", "must be a string or an array of items, but is missing.", code: "invalid_type")
         }
         return items
@@ -89,12 +84,13 @@ struct ResponsesRequest {
 
 /// Items of the Responses protocol as messages of chat completions.
 enum ResponsesInput {
+    /// - Parameter place: What error sentences call the array.
     /// - Throws: 400 naming the item.
-    static func messages(_ items: [JSONValue]) throws(Refusal) -> [JSONValue] {
+    static func messages(_ items: [JSONValue], at place: String) throws(Refusal) -> [JSONValue] {
         var drafts: [MessageDraft] = []
         for (index, json) in items.enumerated() {
-            guard let object = json.object else { throw Refusal(400, "input[\(index)] must be an object, found \(json.kind).", field: "input[\(index)]", code: "invalid_type") }
-            let item = Fields(object, at: "input[\(index)]")
+            guard let object = json.object else { throw Refusal(400, "\(place)[\(index)] must be an object, found \(json.kind).", field: "\(place)[\(index)]", code: "invalid_type") }
+            let item = Fields(object, at: "\(place)[\(index)]")
             switch try item.string("type") ?? "message" {
             case "message":
                 var draft = MessageDraft(try item.required("role"))

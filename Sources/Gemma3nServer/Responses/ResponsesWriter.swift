@@ -5,11 +5,18 @@ internal import Gemma3nHost
 /// Writes responses, whole or as events.
 struct ResponsesWriter: @unchecked Sendable {
     let request: ResponsesRequest
-    let id = RequestID.random("resp_")
+    let id: String
     private let messageID = RequestID.random("msg_")
-    private let created = TimeStamp.now.seconds
+    private let created: Int
 
-    init(request: ResponsesRequest) { self.request = request }
+    /// - Parameters:
+    ///   - id: Of a response that was begun before.
+    ///   - created: When, in seconds since 1970.
+    init(request: ResponsesRequest, id: String? = nil, created: Int? = nil) {
+        self.request = request
+        self.id = id ?? RequestID.random("resp_")
+        self.created = created ?? TimeStamp.now.seconds
+    }
 
     // MARK: Whole
 
@@ -23,7 +30,7 @@ struct ResponsesWriter: @unchecked Sendable {
         return frame(isCut ? "incomplete" : "completed", output, answer)
     }
 
-    private func frame(_ status: String, _ output: [JSONValue], _ answer: FinishedAnswer? = nil, error: JSONValue = .null) -> JSONValue {
+    func frame(_ status: String, _ output: [JSONValue] = [], _ answer: FinishedAnswer? = nil, error: JSONValue = .null) -> JSONValue {
         let members: [(String, JSONValue)] = [
             ("id", .string(id)), ("object", "response"), ("created_at", .number(JSONNumber(created))),
             ("completed_at", answer == nil ? .null : .number(JSONNumber(TimeStamp.now.seconds))), ("status", .string(status)), ("error", error),
@@ -31,6 +38,12 @@ struct ResponsesWriter: @unchecked Sendable {
             ("output", .array(output)), ("usage", answer.map(usage) ?? .null),
         ]
         return .object(JSONObject((members + request.echo).map { .init(key: $0.0, value: $0.1) }))
+    }
+
+    /// What a response says about its failure.
+    static func told(_ error: any Error) -> JSONValue {
+        let refusal = Refusal(error)
+        return ["code": .string(refusal.code ?? "server_error"), "message": .string(refusal.message)]
     }
 
     private func usage(_ answer: FinishedAnswer) -> JSONValue {
@@ -66,12 +79,36 @@ struct ResponsesWriter: @unchecked Sendable {
 
     // MARK: Events
 
-    func stream(_ answering: Answering, to send: ReplySink, whenDone: (JSONValue, FinishedAnswer) -> Void) async throws {
+    /// Tells an answer as it comes.
+    ///
+    /// - Parameters:
+    ///   - begun: Told the response when its first piece has come.
+    ///   - ended: Told the response before the client hears of its end; what it throws makes the response a failed one.
+    /// - Returns: Whether `ended` took the end.
+    /// - Throws: What `send` throws.
+    @discardableResult func stream(
+        _ answering: Answering, to send: ReplySink, begun: (JSONValue) -> Void = { _ in }, ended: (JSONValue) async throws -> Void
+    ) async throws -> Bool {
         var number = 0
+        var isHeard = true
+        func tell(_ text: String) async throws {
+            do {
+                try await send(text)
+            } catch {
+                isHeard = false
+                throw error
+            }
+        }
         func event(_ type: String, _ members: [(String, JSONValue)]) async throws {
-            let all = [("type", JSONValue.string(type)), ("sequence_number", .number(JSONNumber(number)))] + members
+            try await tell(Self.event(type, number, members))
             number += 1
-            try await send(ServerSentEvent.text(event: type, data: .object(JSONObject(all.map { .init(key: $0.0, value: $0.1) }))))
+        }
+        var isBegun = false
+        func begin() async throws {
+            guard !isBegun else { return }
+            isBegun = true
+            begun(frame("in_progress"))
+            try await event("response.in_progress", [("response", frame("in_progress"))])
         }
         /// Where in the output: items come one after the other.
         var place = 0
@@ -88,9 +125,18 @@ struct ResponsesWriter: @unchecked Sendable {
         }
 
         do {
-            try await event("response.created", [("response", frame("in_progress", []))])
-            try await event("response.in_progress", [("response", frame("in_progress", []))])
+            try await event("response.created", [("response", frame(request.isBackground ? "queued" : "in_progress"))])
+            if request.isBackground {
+                try await event("response.queued", [("response", frame("queued"))])
+            } else {
+                try await begin()
+            }
             while let piece = try await answering.next() {
+                if case .wait = piece.piece {
+                    try await tell(ServerSentEvent.ping)
+                    continue
+                }
+                try await begin()
                 switch piece.piece {
                 case .begun: break
                 case .text(let more, let tokens):
@@ -115,7 +161,7 @@ struct ResponsesWriter: @unchecked Sendable {
                         [("item_id", .string("fc_" + done.id)), at(done.place), ("name", .string(done.name)), ("arguments", .string(done.arguments))])
                     try await event(
                         "response.output_item.done", [at(done.place), ("item", call(id: done.id, done.name, done.arguments, status: "completed"))])
-                case .wait: try await send(ServerSentEvent.ping)
+                case .wait: break
                 case .end(let answer):
                     if answer.calls.isEmpty { try await beginText() }
                     let status = answer.finishReason == "length" ? "incomplete" : "completed"
@@ -128,14 +174,35 @@ struct ResponsesWriter: @unchecked Sendable {
                         try await event("response.output_item.done", [at(place), ("item", message(text, tokens, status: status))])
                     }
                     let response = response(answer)
-                    whenDone(response, answer)
+                    try await ended(response)
                     try await event("response.\(status)", [("response", response)])
                 }
             }
+            return true
         } catch {
-            let refusal = Refusal(error)
-            let told: JSONValue = ["code": .string(refusal.code ?? "server_error"), "message": .string(refusal.message)]
-            try await event("response.failed", [("response", frame("failed", [], error: told))])
+            let isCancelled = !isHeard || error is CancellationError
+            let failed = frame("failed", error: Self.told(error))
+            var isTaken = true
+            do { try await ended(isCancelled ? frame("cancelled") : failed) } catch { isTaken = false }
+            if !isHeard { throw error }
+            // Who cancelled a response in the background knows.
+            if !isCancelled || !request.isBackground { try await event("response.failed", [("response", failed)]) }
+            return isTaken
         }
+    }
+
+    private static func event(_ type: String, _ number: Int, _ members: [(String, JSONValue)]) -> String {
+        let all = [("type", JSONValue.string(type)), ("sequence_number", .number(JSONNumber(number)))] + members
+        return ServerSentEvent.text(event: type, data: .object(JSONObject(all.map { .init(key: $0.0, value: $0.1) })))
+    }
+
+    /// What a response told that was made in the background, from the event of a number on.
+    ///
+    /// - Parameter told: All but the last, one behind the other.
+    static func events(_ told: String, _ response: JSONValue, from first: Int) -> [String] {
+        var events = told.split(separator: "\n\n").map { "\($0)\n\n" }
+        let status = response["status"]?.string ?? "failed"
+        if status != "cancelled" { events.append(event("response.\(status)", events.count, [("response", response)])) }
+        return Array(events.dropFirst(first))
     }
 }
