@@ -104,37 +104,14 @@ struct ByteAutomaton {
         accepting = newAccepting
     }
 
-    /// The same language with the fewest states (Moore's refinement).
+    /// The same language with the fewest states.
     func minimized() -> ByteAutomaton {
         let count = stateCount
         if count <= 1 { return self }
-        var block = accepting.map { $0 ? Int32(1) : Int32(0) }
-        var blocks = Set(block).count
-        while true {
-            var names: [[Int32]: Int32] = [:]
-            var refined = [Int32](repeating: 0, count: count)
-            var signature = [Int32](repeating: 0, count: classCount + 1)
-            for state in 0..<count {
-                signature[0] = block[state]
-                for c in 0..<classCount {
-                    let target = next[state * classCount + c]
-                    signature[c + 1] = target < 0 ? -1 : block[Int(target)]
-                }
-                if let name = names[signature] {
-                    refined[state] = name
-                } else {
-                    let name = Int32(truncatingIfNeeded: names.count)
-                    names[signature] = name
-                    refined[state] = name
-                }
-            }
-            let count = names.count
-            block = refined
-            if count == blocks { break }
-            blocks = count
-        }
+        let block = equivalentStates()
+        let blocks = Int(block.max() ?? 0) + 1
         if blocks == count { return self }
-        // Names are given in order of states, so the first state keeps the name 0.
+        // Names are given in order of states: the first state keeps the name 0.
         var newNext = [Int32](repeating: -1, count: blocks * classCount)
         var newAccepting = [Bool](repeating: false, count: blocks)
         for state in 0..<count {
