@@ -48,6 +48,15 @@ public final class Tokenizer: Sendable {
         bosToken = Self.id(of: "<bos>", parts.vocabulary, parts.addedTokens)
     }
 
+    /// Bytes of text that a token stands for at most; nil where one may stand for any number of unknown characters.
+    ///
+    /// - Complexity: O(n) in the size of the vocabulary.
+    public var longestTokenByteCount: Int? {
+        if bytesByID.isEmpty { return nil }
+        let pieces = (0..<vocabulary.count).reduce(1) { max($0, vocabulary.piece($1).count) }
+        return addedTokens.reduce(pieces) { max($0, $1.content.utf8.count) }
+    }
+
     /// Ids are below this; not every id below it has a piece.
     public var vocabularySize: Int { vocabulary.count }
 

@@ -189,6 +189,29 @@ def test_large_json(victim):
         assert answer.status_code == 400 and time.monotonic() - start < PATIENCE / 2
 
 
+EXPENSIVE = [
+    {"type": "string", "maxLength": 10**9}, {"type": "string", "pattern": "^(a{1,1000}){1,1000}$"}, {"type": "string", "pattern": "^(.*a){50}.*[^a]{0,500}$"},
+    {"anyOf": [{"const": f"x{index}" * 20} for index in range(5000)]}, {"anyOf": [{"const": "a" * 15_000}, {"type": "string", "pattern": "^b{3}$"}]},
+    {"enum": [f"value {index}" for index in range(50_000)]}, {"type": "object", "properties": {f"p{index}": {"type": "string"} for index in range(3000)}},
+    {"$ref": "#/$defs/d0", "$defs": {f"d{index}": {"type": "object", "properties": {key: {"$ref": f"#/$defs/d{index + 1}"} for key in "ab"}} for index in range(40)}
+     | {"d40": {"type": "string"}}},
+    {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}, {"not": {"not": {"not": {"not": {"type": "string"}}}}},
+    {"type": "array", "minItems": 1000, "items": {"type": "array", "items": {"type": "integer"}, "minItems": 1000, "maxItems": 2000}},
+]
+
+
+def test_expensive_schemas(victim):
+    """Each is kept to or refused, and takes nobody else's time."""
+    question = {"messages": [{"role": "user", "content": "Which?"}], "max_tokens": 3}
+    for schema in EXPENSIVE:
+        request = {**question, "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}}
+        answer = httpx.post(f"{victim.server.url}/v1/chat/completions", json=request, timeout=PATIENCE)
+        assert answer.status_code in (200, 400), answer.text
+    for grammar in ['root ::= a\na ::= a a | "x"\n', "root ::= " + "(" * 5000 + '"x"' + ")" * 5000 + "\n", 'root ::= "a"{1000000}\n']:
+        answer = httpx.post(f"{victim.server.url}/v1/chat/completions", json={**question, "grammar": grammar}, timeout=PATIENCE)
+        assert answer.status_code == 400 and answer.json()["error"]["message"]
+
+
 def test_malformed_forms(victim):
     def part(name, value="x", more=""):
         return f'--b\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n{value}\r\n'.encode()

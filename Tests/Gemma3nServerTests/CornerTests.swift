@@ -123,6 +123,14 @@ import Gemma3nServer
         #expect(await generate([("messages", []), ("keep_alive", 0)], "/api/chat").json["done_reason"] == "unload")
     }
 
+    @Test func textThatCannotFitIsNotRead() async throws {
+        let server = try ServerUnderTest()
+        let text = JSONValue.string(String(repeating: "the water ", count: 200_000))
+        let answer = await server.post("/v1/chat/completions", question([("messages", [["role": "user", "content": text]])]))
+        #expect(answer.status == 400 && answer.json["error"]?["code"] == "context_length_exceeded")
+        #expect(answer.json["error"]?["message"]?.string?.hasPrefix("The request's text of 2000000 bytes needs at least") == true)
+    }
+
     @Test func longTextsToEmbedAreCut() async throws {
         let server = try ServerUnderTest()
         let long = JSONValue.string(String(repeating: "the water ", count: 20_000))

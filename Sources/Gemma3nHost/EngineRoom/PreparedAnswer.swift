@@ -59,6 +59,7 @@ struct RequestReader: Sendable {
     func encode(
         _ input: AnswerRequest.Input, tools: ToolCalling? = nil, isStopped: @Sendable () -> Bool
     ) throws(SessionError) -> EncodedPrompt {
+        try checkLength(of: input)
         switch input {
         case .tokens(let tokens): return EncodedPrompt(tokens: tokens)
         case .text(let text):
@@ -76,7 +77,30 @@ struct RequestReader: Sendable {
     }
 }
 
+extension RequestReader {
+    /// Refuses text that certainly does not fit before it is read: reading takes time in proportion to its length.
+    private func checkLength(of input: AnswerRequest.Input) throws(SessionError) {
+        let byteCount = input.textByteCount
+        // Few tokens have more bytes than this on average: there is no need to look for the longest one.
+        guard byteCount > 16 * contextLength, let longest = model.model.tokenizer.longestTokenByteCount, byteCount / longest > contextLength else { return }
+        throw SessionError(
+            .exceededContextWindowSize,
+            "The request's text of \(byteCount) bytes needs at least \(byteCount / longest) tokens of context, but a request may have \(contextLength). Shorten it.")
+    }
+}
+
 extension AnswerRequest.Input {
+    fileprivate var textByteCount: Int {
+        switch self {
+        case .tokens: 0
+        case .text(let text): text.utf8.count
+        case .messages(let messages):
+            messages.reduce(0) { sum, message in
+                message.content.parts.reduce(sum) { if case .text(let text) = $1 { $0 + text.utf8.count } else { $0 } }
+            }
+        }
+    }
+
     /// Whether files have to be decoded.
     var holdsMedia: Bool {
         guard case .messages(let messages) = self else { return false }

@@ -73,7 +73,11 @@ extension OllamaRoutes {
     private func shortened(_ input: AnswerRequest.Input) -> AnswerRequest.Input {
         let tokens: [Int32]
         switch input {
-        case .text(let text): tokens = desk.model.model.tokenizer.encode(text, addBOS: true, recognizesSpecialTokens: false)
+        case .text(let text):
+            let tokenizer = desk.model.model.tokenizer
+            let most = tokenizer.longestTokenByteCount.map { $0 * desk.room.contextLength } ?? text.utf8.count
+            let beginning = text.utf8.count > most ? String(decoding: text.utf8.prefix(most), as: UTF8.self) : text
+            tokens = tokenizer.encode(beginning, addBOS: true, recognizesSpecialTokens: false)
         case .tokens(let given): tokens = given
         case .messages: return input
         }
