@@ -8,6 +8,7 @@ struct BatchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "batch", abstract: "Answers lines of JSON with lines of JSON, many at a time, in order.",
         discussion: """
+            echo '"Tell me the opposite of loud."' | gemma3n batch
             gemma3n batch gemma-3n-E4B-it --max-tokens 100 --output answers.jsonl < questions.jsonl
 
             A line is a string, {"prompt": …}, {"messages": […]}, or a line of OpenAI's batch files. Beside prompt and messages may stand id, \
@@ -22,38 +23,28 @@ struct BatchCommand: AsyncParsableCommand {
     @Argument(help: ArgumentHelp("The model's directory or GGUF file, if it is not the demo model.", valueName: "model"))
     var path: String?
 
-    @Option(help: ArgumentHelp("The file for records instead of standard output. Records in it are kept, and their lines skipped.", valueName: "file"))
-    var output: String?
-    @Option(help: ArgumentHelp("Lines that are answered together.", valueName: "n")) var parallel = EngineLimits().maximumRunning
-    @Option(help: ArgumentHelp("A line at most, such as 1MB; a longer one fails. 16MiB by default.", valueName: "size")) var maxLine: MemorySize?
-    @Option(help: ArgumentHelp("Instructions the model gets before lines that have none of their own.", valueName: "text"))
-    var system: String?
+    @OptionGroup(title: "Lines") var batch: BatchOptions
     @OptionGroup(title: "Sampling") var sampling: SamplingArguments
     @OptionGroup(title: "Shape") var shape: ShapeOptions
     @OptionGroup(title: "Model") var model: ModelOptions
     @OptionGroup(title: "Size") var size: SliceOptions
     @OptionGroup(title: "Size") var wishes: SizeWishOptions
-    @Flag(help: "Print what the lines cost to standard error.") var stats = false
 
     /// Lines in hand for each that is computed, or MiB of them: a long answer holds those behind it back no sooner.
     private static let linesInHand = 4
 
-    func validate() throws {
-        guard (1...256).contains(parallel) else { throw ValidationError("--parallel is \(parallel), expected 1 to 256.") }
-    }
-
     func run() async throws {
-        let output = try self.output.map { try BatchOutput(path: $0) } ?? BatchOutput()
+        let output = try batch.output.map { try BatchOutput(path: $0) } ?? BatchOutput()
         let model = try await model.open(model.directory ?? path, size: size.atOpening)
         var options = sampling.options
         options.shape = try shape.shape()
         options.size = try size.choice(model)
         options.sizeWishes = wishes.wishes
         let reader = BatchRequestReader(
-            options: options, system: system, seed: sampling.seed ?? 0, lineLimit: maxLine?.bytes ?? 16 << 20)
-        let window = parallel * Self.linesInHand
+            options: options, system: batch.system, seed: sampling.seed ?? 0, lineLimit: batch.maxLine?.bytes ?? 16 << 20)
+        let window = batch.parallel * Self.linesInHand
         // Lines have a beginning in common with their neighbours, if at all: more would be searched in vain, and fill the memory.
-        let limits = EngineLimits(maximumRunning: parallel, maximumQueued: window, maximumKept: 2 * parallel)
+        let limits = EngineLimits(maximumRunning: batch.parallel, maximumQueued: window, maximumKept: 2 * batch.parallel)
         let room = EngineRoom(model, limits: limits)
 
         Interrupts.shared.handle { output.interrupt() }
@@ -72,7 +63,7 @@ struct BatchCommand: AsyncParsableCommand {
             })
         meter.end()
         Interrupts.shared.stopHandling()
-        if stats { Output.writeError("\(meter.summary)\n\(memorySummary(model))") }
+        if batch.stats { Output.writeError("\(meter.summary)\n\(memorySummary(model))") }
         if meter.failed > 0 { throw ExitCode(2) }
     }
 
@@ -96,5 +87,20 @@ struct BatchCommand: AsyncParsableCommand {
             }
             return BatchRecord(line: line, id: id, result: result)
         }
+    }
+}
+
+/// What `batch` alone has.
+struct BatchOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("The file for records instead of standard output. Records in it are kept, and their lines skipped.", valueName: "file"))
+    var output: String?
+    @Option(help: ArgumentHelp("Lines that are answered together.", valueName: "n")) var parallel = EngineLimits().maximumRunning
+    @Option(help: ArgumentHelp("A line at most, such as 1MB; a longer one fails. 16MiB by default.", valueName: "size")) var maxLine: MemorySize?
+    @Option(help: ArgumentHelp("Instructions the model gets before lines that have none of their own; none by default.", valueName: "text"))
+    var system: String?
+    @Flag(help: "Print what the lines cost to standard error.") var stats = false
+
+    func validate() throws {
+        guard (1...256).contains(parallel) else { throw ValidationError("--parallel is \(parallel), expected 1 to 256.") }
     }
 }

@@ -3,7 +3,7 @@ internal import Gemma3nHost
 
 /// How answers are made.
 struct SamplingArguments: ParsableArguments {
-    @Option(help: ArgumentHelp("Tokens of an answer at most.", valueName: "n"))
+    @Option(help: ArgumentHelp("Tokens of an answer at most; by default as many as the context has room for.", valueName: "n"))
     var maxTokens: Int?
 
     @Option(help: ArgumentHelp("0 always takes the likeliest token; the checkpoint's own default otherwise, as for all that follow.", valueName: "t"))
