@@ -6,6 +6,7 @@ import contextlib
 import json
 import random
 import socket
+import time
 import urllib.parse
 
 import httpx
@@ -38,11 +39,12 @@ async def figures(client):
 
 
 async def until(client, condition):
-    for _ in range(3000):
-        if condition(now := await figures(client)):
-            return now
+    """Conditions are such that a machine that is busy with other things cannot miss them: once true, they stay true."""
+    end = time.monotonic() + 120
+    while not condition(now := await figures(client)):
+        assert time.monotonic() < end, f"it did not come about: {now}"
         await asyncio.sleep(0.02)
-    raise AssertionError(f"it did not come about: {now}")
+    return now
 
 
 def is_quiet(now):
@@ -85,7 +87,7 @@ def test_64_clients(alone):
             async with all_places_taken(client, PLACES):
                 asking = [asyncio.create_task(ask(client, work)) for work in mixed_work()]
                 # They all wait, so that they are computed together.
-                await until(client, lambda now: now["requests_queued"] == 72)
+                await until(client, lambda now: now["requests_accepted_total"] == PLACES + 72)
             answers = await asyncio.gather(*asking)
             return answers, await until(client, is_quiet)
 
@@ -112,7 +114,7 @@ def test_64_clients_among_others_that_leave(alone):
             async with all_places_taken(client, PLACES):
                 tasks = [asyncio.create_task(leave_at_some_moment(client, work)) for work in leaving]
                 asking = [asyncio.create_task(ask(client, work)) for work in mixed_work()]
-                await until(client, lambda now: now["requests_queued"] >= 72)
+                await until(client, lambda now: now["requests_accepted_total"] >= PLACES + 72)
             answers = await asyncio.gather(*asking)
             await asyncio.gather(*tasks)
             return answers, await until(client, is_quiet)
@@ -133,19 +135,19 @@ def test_64_clients_and_a_short_queue(alone):
 
     async def run(server):
         async with client_of(server) as client:
-            async with all_places_taken(client, 8):
+            async with all_places_taken(client, 2):
                 asking = [asyncio.create_task(ask(client, work, on_refusal=come_again)) for work in mixed_work()]
                 # OpenAI's own client comes again by itself.
                 official = openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=20)
                 question = official.chat.completions.create(
                     model="gemma3n-demo", messages=[{"role": "user", "content": "Tell me the opposite of loud."}], temperature=0)
                 asking.append(asyncio.create_task(question))
-                await until(client, lambda now: now["requests_queued"] == 16 and now["requests_refused_total"] > 0)
+                await until(client, lambda now: now["requests_refused_total"] > 0)
             *answers, answer = await asyncio.gather(*asking)
             assert answer.choices[0].message.content == "quiet"
             return answers, await until(client, is_quiet)
 
-    with serving("--parallel", "8", "--queue", "16") as server:
+    with serving("--parallel", "2", "--queue", "4") as server:
         answers, now = asyncio.run(run(server))
     assert differing(alone, answers) == []
     assert refusals and now["requests_failed_total"] == 0
@@ -165,8 +167,8 @@ def test_who_leaves_is_computed_no_further(streams):
                 asking = asyncio.create_task(client.post(leaving.path, json=leaving.body | {"stream": streams}))
                 before = await until(client, lambda now: wide_passes(now) > 10)
                 asking.cancel()
-                after = await until(client, lambda now: now["requests_running"] == 1)
-                assert (after["requests_cancelled_total"], after["requests_finished_total"]) == (PLACES, 0)
+                after = await until(client, lambda now: now["requests_running"] <= 1)
+                assert after["requests_cancelled_total"] == PLACES
                 return wide_passes(after) - wide_passes(before)
 
     with serving("--parallel", str(PLACES + 1)) as server:
@@ -187,7 +189,7 @@ def test_who_reads_nothing_keeps_nobody_waiting(alone):
     async def run(server):
         async with client_of(server) as client:
             deaf = [deaf_client(server) for _ in range(2)]
-            await until(client, lambda now: now["requests_running"] == 4)
+            await until(client, lambda now: now["requests_accepted_total"] == 4)
             answers = await asyncio.gather(*(ask(client, work) for work in mixed_work()))
             now = await until(client, is_quiet)
             assert now["requests_finished_total"] == 72 + 4
@@ -217,7 +219,7 @@ def test_64_clients_finish_when_the_server_is_stopped(alone):
         async with client_of(server) as client:
             async with all_places_taken(client, PLACES):
                 asking = [asyncio.create_task(ask(client, work)) for work in mixed_work()]
-                await until(client, lambda now: now["requests_queued"] == 72)
+                await until(client, lambda now: now["requests_accepted_total"] == PLACES + 72)
                 await stop_and_wait(server)
             return await asyncio.gather(*asking)
 
@@ -250,7 +252,7 @@ def test_who_does_not_finish_is_told(drain):
             asking = [asyncio.create_task(ask_to_the_end(client, work.path, work.body)) for work in works]
             # Not streaming: nothing is sent before all is there.
             asking.append(asyncio.create_task(ask_to_the_end(client, works[0].path, works[0].body | {"stream": False, "n": 16})))
-            await until(client, lambda now: now["requests_running"] == PLACES and now["requests_queued"] >= 8)
+            await until(client, lambda now: now["requests_accepted_total"] >= PLACES + 8)
             await stop_and_wait(server)
             if drain != "0":
                 server.process.terminate()

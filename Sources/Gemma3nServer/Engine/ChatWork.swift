@@ -20,14 +20,14 @@ struct ChatWork: Sendable {
 /// A piece of an answer as protocols tell it.
 enum AnswerPiece: Sendable {
     /// Work on it begins: what is known of the prompt.
-    case begun(ResponseStatistics)
+    indirect case begun(ResponseStatistics)
     case text(String, [TokenProbabilities])
     case callBegan(index: Int, id: String, name: String)
     case arguments(index: Int, String)
     case callEnded(index: Int)
     /// Nothing yet, for some time: a sign of life keeps the connection open.
     case wait
-    case end(FinishedAnswer)
+    indirect case end(FinishedAnswer)
 }
 
 /// A whole answer.

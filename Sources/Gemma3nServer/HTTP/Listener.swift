@@ -10,7 +10,7 @@ struct Listener: Sendable {
     let service: HTTPService
 
     /// Seconds in which answers that are cut off can say so.
-    private static let secondsForFarewells = 2
+    private static let secondsForFarewells = 5
 
     /// Runs until SIGTERM or SIGINT, and then as long as answers are under way: until a second signal, or `drainSeconds`, at most.
     ///
