@@ -203,12 +203,13 @@ extension Gemma3nModel {
     /// Runs the encoders on a prompt's media. All clips of one prompt are padded to the longest, as the reference's processor does.
     ///
     /// - Parameters:
+    ///   - clipLength: Samples that clips are padded to at least: of the longest one, where others of the same prompt are encoded elsewhere.
     ///   - releasesEncoders: Whether each encoder's memory is given up when its media are done.
     ///   - shouldContinue: Asked many times a picture and clip.
     /// - Throws: `missingModality`, `invalidMedia`; `cancelled` if `shouldContinue` said no.
     public func encodeMedia(
-        _ prompt: EncodedPrompt, taps: Taps? = nil, _ parallelism: Parallelism = .serial, releasesEncoders: Bool = false,
-        shouldContinue: () -> Bool = { true }
+        _ prompt: EncodedPrompt, taps: Taps? = nil, _ parallelism: Parallelism = .serial, clipLength: Int = 0,
+        releasesEncoders: Bool = false, shouldContinue: () -> Bool = { true }
     ) throws(GenerationError) -> SoftTokens {
         var soft = SoftTokens()
         if !prompt.images.isEmpty {
@@ -224,7 +225,7 @@ extension Gemma3nModel {
             guard let audio else { throw Self.missing(.audio, "it holds sound") }
             defer { if releasesEncoders { releaseEncoders(.audio) } }
             do throws(AudioError) {
-                soft.clips = try audio.softTokens(for: prompt.clips, parallelism, taps: taps, shouldContinue: shouldContinue).flatMap { $0 }
+                soft.clips = try audio.softTokens(for: prompt.clips, parallelism, taps: taps, length: clipLength, shouldContinue: shouldContinue).flatMap { $0 }
             } catch {
                 throw GenerationError(error.code == .cancelled ? .cancelled : .invalidMedia, error.message)
             }

@@ -22,14 +22,28 @@ struct ChatCommand: AsyncParsableCommand {
     @OptionGroup(title: "Size") var wishes: SizeWishOptions
     @Option(help: ArgumentHelp("After a change of size: recompute what was said before, exact, or keep it, fast.", valueName: "how"))
     var switching = SwitchingName(.recompute)
+    @Option(help: ArgumentHelp("Go on with a session that was saved; its instructions and size hold.", valueName: "file"))
+    var restore: String?
+    @Option(help: ArgumentHelp("Save the session when the conversation ends.", valueName: "file"))
+    var save: String?
     @Flag(help: "Print what every answer cost to standard error.") var stats = false
 
+    func validate() throws {
+        if restore != nil, system != nil { throw ValidationError("--system begins a conversation, and --restore goes on with one. Leave one of them out.") }
+    }
+
     func run() async throws {
+        if let save { try AtomicFile.check(path: save) }
         // Without a limit of memory any size may follow.
         let model = try await model.open(directory ?? self.model.directory, size: self.model.memory == nil ? nil : size.atOpening)
-        let session = LanguageModelSession(model: model, instructions: system)
-        session.switching = switching.value
-        session.sizeWishes = wishes.wishes
+        let session: LanguageModelSession
+        if let restore {
+            session = try await LanguageModelSession.restored(from: restore, model: model)
+        } else {
+            session = LanguageModelSession(model: model, instructions: system)
+            session.switching = switching.value
+            session.sizeWishes = wishes.wishes
+        }
         if let choice = try size.choice(model) { session.size = choice }
         var options = sampling.options
         options.speculation = speculation.value
@@ -38,12 +52,15 @@ struct ChatCommand: AsyncParsableCommand {
             session: session, options: options, media: media,
             attachments: try media.parts(), showsStatistics: stats)
         try await chat.run()
+        if let save { try await chat.save(save) }
     }
 }
 
 /// The loop of a chat.
 final class Chat {
     private var session: LanguageModelSession
+    /// Where `/back` leads.
+    private var forked: [LanguageModelSession] = []
     private let options: ResponseOptions
     private let media: MediaArguments
     /// Media for the next prompt.
@@ -77,7 +94,7 @@ final class Chat {
         while let line = reader.read(prompt: sizeName + (attachments.isEmpty ? "> " : "[\(attachments.count)] > ")) {
             let line = String(line.drop { $0.isWhitespace })
             if line.hasPrefix("/") {
-                if !command(line) { return }
+                if !(await command(line)) { return }
             } else if !line.allSatisfy(\.isWhitespace) {
                 await answer(line)
             }
@@ -104,7 +121,7 @@ final class Chat {
     }
 
     /// - Returns: False to end the conversation.
-    private func command(_ line: String) -> Bool {
+    private func command(_ line: String) async -> Bool {
         let words = line.split(separator: " ", maxSplits: 1)
         let argument = words.count > 1 ? String(words[1].trimmingSpaces) : ""
         do {
@@ -121,18 +138,24 @@ final class Chat {
                     .video(.encoded(try file(argument, "/video"), VideoSampling(framesPerSecond: media.fps, maxFrames: media.maxFrames))))
             case "/save":
                 guard !argument.isEmpty else { throw CommandError("/save needs the name of a file.") }
-                let json = JSONValue.array(session.transcript.messages.map(\.json))
-                try AtomicFile.write(Array((json.serialized(indent: 2) + "\n").utf8), to: argument)
-            case "/load":
-                guard !argument.isEmpty else { throw CommandError("/load needs the name of a file.") }
-                let json = try JSONValue.parse(try readFile(argument), file: argument)
-                let transcript = try Transcript(messages: try MessageInput.parse(json, file: argument))
-                let last = session
-                session = LanguageModelSession(model: last.model, transcript: transcript, contextLength: last.contextLength)
-                session.size = last.size
-                session.switching = last.switching
-                session.sizeWishes = last.sizeWishes
+                try await save(argument)
+            case "/load", "/restore":
+                guard !argument.isEmpty else { throw CommandError("\(words[0]) needs the name of a file.") }
+                session = try await load(argument)
+                forked = []
                 attachments = []
+                sizeName = Self.name(session.size, session.model)
+            case "/rewind": try rewind(argument)
+            case "/fork":
+                let fork = try await session.fork()
+                forked.append(session)
+                session = fork
+                Output.line("Whatever follows, /back returns to here.")
+            case "/back":
+                guard let last = forked.popLast() else { throw CommandError("There was no /fork to go back to.") }
+                session = last
+                attachments = []
+                sizeName = Self.name(session.size, session.model)
             case "/size":
                 if argument.isEmpty {
                     for candidate in session.model.sizes { Output.line("\(candidate.name), \(fixed(Double(candidate.bytesPerToken) / 1e6, 1)) MB a token") }
@@ -151,6 +174,35 @@ final class Chat {
         return true
     }
 
+    /// Everything that the session is; or what was said, as chat messages, where the file's name ends in `.json`.
+    func save(_ path: String) async throws {
+        guard path.hasSuffix(".json") else { return try await session.save(to: path) }
+        let json = JSONValue.array(session.transcript.messages.map(\.json))
+        try AtomicFile.write(Array((json.serialized(indent: 2) + "\n").utf8), to: path)
+    }
+
+    private func load(_ path: String) async throws -> LanguageModelSession {
+        guard path.hasSuffix(".json") else { return try await LanguageModelSession.restored(from: path, model: session.model) }
+        let json = try JSONValue.parse(try readFile(path), file: path)
+        let transcript = try Transcript(messages: try MessageInput.parse(json, file: path))
+        let next = LanguageModelSession(model: session.model, transcript: transcript, contextLength: session.contextLength)
+        next.size = session.size
+        next.switching = session.switching
+        next.sizeWishes = session.sizeWishes
+        return next
+    }
+
+    private func rewind(_ argument: String) throws {
+        guard let count = argument.isEmpty ? 1 : Int(argument), count > 0 else {
+            throw CommandError("/rewind takes a number of prompts, 1 or more, or nothing for the last.")
+        }
+        var prompt: Prompt?
+        for _ in 0..<count { prompt = try session.rewindLastPrompt() ?? prompt }
+        attachments = []
+        guard let prompt else { throw CommandError("There is no prompt to take back.") }
+        Output.line("Back to before: \(prompt.text)")
+    }
+
     private func file(_ argument: String, _ command: String) throws -> MediaSource {
         guard !argument.isEmpty else { throw CommandError("\(command) needs the name of a file.") }
         // Terminals put quotes around, or backslashes into, names dropped on them.
@@ -166,8 +218,10 @@ final class Chat {
         /image FILE   show the model a picture with the next message
         /audio FILE   let it hear a sound
         /video FILE   show it a video
-        /save FILE    write the conversation to a file (JSON chat messages)
-        /load FILE    continue a saved conversation
+        /save FILE    keep the session in a file; as JSON chat messages if its name ends in .json
+        /load FILE    continue what was saved; so does /restore
+        /rewind N     take back the last prompt and its answer, or the last N
+        /fork         try something: /back returns to here
         /size SIZE    go on with another part of the model: E2B, 2.7B, half, whole, auto; alone it lists some
         /clear        begin anew; instructions stay
         /stats        show or hide what answers cost

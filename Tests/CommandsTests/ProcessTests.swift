@@ -239,6 +239,24 @@ import Testing
             #expect(outcome.error.components(separatedBy: "first after").count == 4)
             let saved = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: save))) as? [[String: Any]]
             #expect(saved?.compactMap { $0["role"] as? String } == ["system", "user", "assistant", "user", "assistant"])
+            // A whole session: gone back in, tried in two ways, kept, and gone on with.
+            let session = folder + "/kept.session"
+            let chat = ["chat", tiny, "--max-tokens", "4", "--temperature", "0", "--stats"]
+            let kept = try Program.run(
+                chat + ["--system", "be good", "--save", session],
+                input: "hello\n/rewind\nhello\n/fork\nsomething else\n/back\nthe water\n/rewind 9\n/rewind\n/back\n/rewind x\nhello\n/save \(folder)/two.session\nmore\n")
+            #expect(kept.code == 0 && kept.error.components(separatedBy: "first after").count == 7)
+            #expect(kept.error.contains("error: There is no prompt to take back.") && kept.error.contains("error: There was no /fork to go back to."))
+            #expect(kept.error.contains("error: /rewind takes a number of prompts"))
+            let on = try Program.run(chat + ["--restore", session], input: "and?\n/save \(save)\n/restore \(folder)/two.session\nmore\n")
+            #expect(on.code == 0)
+            #expect(kept.output.hasSuffix(on.output.split(separator: "\n", omittingEmptySubsequences: false).suffix(2).joined(separator: "\n")))
+            let messages = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: save))) as? [[String: Any]]
+            #expect(messages?.compactMap { $0["role"] as? String } == ["system", "user", "assistant", "user", "assistant", "user", "assistant"])
+            let wrong = try Program.run(["chat", Fixtures.path("checkpoints/tiny-bf16"), "--restore", session])
+            #expect(wrong.code == 1 && wrong.error.contains("was saved with another model"))
+            #expect(try Program.run(chat + ["--restore", session, "--system", "x"]).code == 64)
+            try JSONSerialization.data(withJSONObject: saved ?? []).write(to: URL(fileURLWithPath: save))
             // What is saved can be traced.
             let trace = try Program.run(["trace", tiny, "--messages", save, "--output", folder + "/t.safetensors", "--max-tokens", "2"])
             #expect(trace.code == 0 && (trace.json["greedy_ids"] as? [Int])?.count == 2)

@@ -88,7 +88,8 @@ public struct OtherTensor: Sendable {
     /// The name of the file it lies in.
     let file: String
     let region: ByteRegion
-    let range: Range<Int>
+    /// Where it lies in the file.
+    package let range: Range<Int>
 
     /// Element types that can be read, and the bytes of one element.
     static func byteCount(ofFormat name: String) -> Int? {
@@ -111,6 +112,9 @@ public struct OtherTensor: Sendable {
     }
 
     public var elementCount: Int { shape.reduce(1, *) }
+
+    /// The bytes where they lie; valid as long as the file is held.
+    package var contents: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: region.bytes[range]) }
 
     /// The bytes as they lie in the file (little-endian).
     public var bytes: [UInt8] { [UInt8](region.bytes[range]) }

@@ -78,17 +78,18 @@ public struct AudioEncoder: Sendable {
     ///
     /// - Parameter taps: Receives `input_features` `[N, frames, bins]`, `audio.subsample`, `audio.conformer.{i}`, `audio.output`
     ///   `[N, frames, D]` and `audio_soft_tokens` `[N, softTokenCount, H]`.
+    /// - Parameter length: Samples that the clips are padded to at least: where a longer one of the same prompt is encoded elsewhere.
     /// - Parameter shouldContinue: Asked many times a clip.
     /// - Throws: `emptyClip`, `badSample`, `clipTooShort`; `cancelled` if `shouldContinue` said no; `clipTooLong` for a clip longer than `splitter.maxSampleCount`.
     public func softTokens(
-        for clips: [AudioClip], _ parallelism: Parallelism = .serial, taps: Taps? = nil, shouldContinue: () -> Bool = { true }
+        for clips: [AudioClip], _ parallelism: Parallelism = .serial, taps: Taps? = nil, length: Int = 0, shouldContinue: () -> Bool = { true }
     ) throws(AudioError) -> [[Float]] {
         for (index, clip) in clips.enumerated() where clip.samples.count > splitter.maxSampleCount {
             throw AudioError(
                 .clipTooLong,
                 "audio clip \(index + 1) has \(clip.samples.count) samples; \(softTokenCount) soft tokens hold at most \(splitter.maxSampleCount). Split it into windows.")
         }
-        let features = try extractor.features(of: clips, parallelism)
+        let features = try extractor.features(of: clips, parallelism, length: min(length, splitter.maxSampleCount))
         var batch: [Taps] = []
         var result: [[Float]] = []
         for feature in features {

@@ -53,9 +53,9 @@ public struct MelFeatureExtractor: Sendable {
     /// - Returns: As many as `clips`, all of the same number of frames.
     /// - Throws: `emptyClip`, `badSample`, `clipTooLong` (beyond 480,000 samples; nothing is cut silently), `clipTooShort` if
     ///   not even the longest clip fills a frame.
-    public func features(of clips: [AudioClip], _ parallelism: Parallelism = .serial) throws(AudioError) -> [AudioFeatures] {
+    public func features(of clips: [AudioClip], _ parallelism: Parallelism = .serial, length: Int = 0) throws(AudioError) -> [AudioFeatures] {
         for (index, clip) in clips.enumerated() { try check(clip, number: index + 1) }
-        let longest = clips.map { $0.samples.count }.max() ?? 0
+        let longest = max(length, clips.map { $0.samples.count }.max() ?? 0)
         let padded = configuration.paddedSampleCount(longest: longest)
         let frames = configuration.frameCount(samples: padded)
         if !clips.isEmpty && frames == 0 {

@@ -10,14 +10,23 @@ internal import Tensors
 public final class CachedConversation {
     public let conversation: Conversation
     /// The media of the tokens that were fed, or were to be fed when a feed ended early, in order.
-    private var images: [RGBImage] = []
-    private var clips: [AudioClip] = []
-    private var known: KnownSoftTokens
+    public private(set) var images: [RGBImage] = []
+    public private(set) var clips: [AudioClip] = []
+    /// What media were encoded to.
+    package var known: KnownSoftTokens
 
     /// - Parameter softTokenBudget: Most bytes of soft tokens kept, so that media fed again are not encoded again.
     public init(_ conversation: Conversation, softTokenBudget: Int = CachedConversation.defaultSoftTokenBudget) {
         self.conversation = conversation
         known = KnownSoftTokens(budget: softTokenBudget)
+    }
+
+    /// A copy that goes on by itself.
+    public init(copying other: CachedConversation) {
+        conversation = Conversation(copying: other.conversation)
+        images = other.images
+        clips = other.clips
+        known = other.known
     }
 
     /// Some thirty pictures of the released checkpoints.
@@ -30,6 +39,9 @@ public final class CachedConversation {
         clips = []
         known.forget()
     }
+
+    /// Says which media those of the tokens are that `conversation.restore` took.
+    package func restore(images: [RGBImage], clips: [AudioClip]) { (self.images, self.clips) = (images, clips) }
 
     /// Makes the caches hold a beginning of `whole`, as long a one as they can, and gives the rest of it.
     ///

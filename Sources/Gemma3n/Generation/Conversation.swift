@@ -22,7 +22,15 @@ public final class Conversation {
     /// What was learnt of the use of speculation, and what it was learnt of.
     private var controller: (key: Speculator.Key, SpeculationController)?
     /// Which part of the model made keys and values, and from which token on; ascending.
-    private var makers: [(start: Int, slice: ModelSlice)] = []
+    private var makers: [Maker] = []
+
+    /// From a token on, keys and values were made by this part of the model.
+    public struct Maker: Sendable, Equatable {
+        public var start: Int
+        public var slice: ModelSlice
+
+        public init(start: Int, slice: ModelSlice) { (self.start, self.slice) = (start, slice) }
+    }
 
     /// - Parameters:
     ///   - contextLength: Tokens at most; memory grows as they come.
@@ -36,6 +44,20 @@ public final class Conversation {
         decoder = TextDecoder(model.text, contextLength: contextLength, chunk: chunk, keyValues: keyValues, parallelism: parallelism)
         logits = FloatBuffer(count: model.configuration.text.vocabSize)
         noteMaker()
+    }
+
+    /// A copy that goes on by itself; keys and values are shared as long as neither changes them.
+    public init(copying other: Conversation) {
+        model = other.model
+        parallelism = other.parallelism
+        decoder = TextDecoder(copying: other.decoder, other.parallelism)
+        tokens = other.tokens
+        pending = other.pending
+        makers = other.makers
+        controller = other.controller
+        hasLogits = other.hasLogits
+        logits = FloatBuffer(count: other.model.configuration.text.vocabSize)
+        if hasLogits { logits.pointer.update(from: other.row(other.logitsRow).baseAddress.unsafelyUnwrapped, count: logits.count) }
     }
 
     /// Forgets everything.
@@ -81,7 +103,53 @@ public final class Conversation {
     private func noteMaker() {
         while let last = makers.last, last.start >= tokens.count { makers.removeLast() }
         if let last = makers.last, slice.makesSameKeyValues(as: last.slice, in: model.configuration.text) { return }
-        makers.append((tokens.count, slice))
+        makers.append(Maker(start: tokens.count, slice: slice))
+    }
+
+    // MARK: Storing
+
+    /// What was fed and chosen, beside keys and values.
+    public struct Stored: Sendable, Equatable {
+        public var tokens: [Int32]
+        public var pending: [Int32]
+        public var makers: [Maker]
+        /// The part of the model that runs.
+        public var slice: ModelSlice
+
+        public init(tokens: [Int32], pending: [Int32], makers: [Maker], slice: ModelSlice) {
+            (self.tokens, self.pending, self.makers, self.slice) = (tokens, pending, makers, slice)
+        }
+    }
+
+    public var stored: Stored { Stored(tokens: tokens, pending: pending, makers: makers, slice: slice) }
+
+    /// Takes what was stored of a conversation in the place of everything that is here. It goes on with the same bits; logits come with the
+    /// next feed.
+    ///
+    /// - Parameter contents: The bytes of keys and values of every layer.
+    /// - Throws: `damagedState`; nothing changes then.
+    public func restore(_ stored: Stored, _ keyValues: StoredKeyValues, from contents: [UnsafeRawBufferPointer]) throws(GenerationError) {
+        let starts = stored.makers.map { $0.start }
+        guard stored.tokens.count == keyValues.position, stored.tokens.isEmpty || starts.first == 0, starts == starts.sorted(),
+            starts.allSatisfy({ $0 >= 0 && $0 <= stored.tokens.count }), stored.pending.count <= decoder.contextLength
+        else {
+            throw GenerationError(.damagedState, "The \(stored.tokens.count) tokens stored are not those of \(keyValues.position) keys and values.")
+        }
+        do throws(GenerationError) { try model.text.check(stored.tokens + stored.pending) } catch {
+            throw GenerationError(.damagedState, error.message)
+        }
+        let running: TextModel
+        do throws(SliceError) {
+            for maker in stored.makers { try maker.slice.validate(model.text.configuration) }
+            running = try model.text.sliced(stored.slice)
+        } catch {
+            throw GenerationError(.damagedState, error.message)
+        }
+        try decoder.sequence.restore(keyValues, from: contents)
+        decoder.use(running)
+        (tokens, pending, makers) = (stored.tokens, stored.pending, stored.makers)
+        hasLogits = false
+        noteMaker()
     }
 
     /// Feeds a prompt after what is pending and what is there, pictures and sounds included.

@@ -19,7 +19,7 @@ public struct SoftTokens: Sendable {
     /// `[N, audio_soft_tokens_per_image, D]`
     public internal(set) var clips: [Float] = []
 
-    public init() {}
+    public init(images: [Float] = [], clips: [Float] = []) { (self.images, self.clips) = (images, clips) }
 
     /// Puts those of further media behind these.
     public mutating func append(_ next: SoftTokens) {

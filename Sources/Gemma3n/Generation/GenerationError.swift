@@ -13,6 +13,8 @@ public struct GenerationError: Error, Sendable, Equatable {
         /// No token continues the text as its constraint wants it.
         case deadEnd = "dead_end"
         case cancelled = "cancelled"
+        /// What was stored of a conversation contradicts itself or the model.
+        case damagedState = "damaged_state"
     }
 
     public let code: Code

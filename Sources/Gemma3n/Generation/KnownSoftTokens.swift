@@ -1,12 +1,21 @@
 /// Soft tokens of a conversation's media by their places in it, within a budget.
-struct KnownSoftTokens {
-    private var images: [Int: (medium: RGBImage, soft: [Float])] = [:]
-    private var clips: [Int: (medium: AudioClip, soft: [Float])] = [:]
+package struct KnownSoftTokens {
+    package private(set) var images: [Int: (medium: RGBImage, soft: [Float])] = [:]
+    package private(set) var clips: [Int: (medium: AudioClip, soft: [Float])] = [:]
     private let budget: Int
     private var byteCount = 0
 
     init(budget: Int) {
         self.budget = budget
+    }
+
+    /// Takes what was known, as far as there is room for it.
+    package mutating func restore(
+        images: [Int: (medium: RGBImage, soft: [Float])], clips: [Int: (medium: AudioClip, soft: [Float])]
+    ) {
+        (self.images, self.clips) = (images, clips)
+        byteCount = 4 * (images.values.reduce(0) { $0 + $1.soft.count } + clips.values.reduce(0) { $0 + $1.soft.count })
+        shrink()
     }
 
     mutating func forget() {

@@ -8,6 +8,8 @@ internal import Tensors
 /// guessed and come to nothing.
 /// Inside a block keys of one head lie one after the other, `N` elements each, then values likewise, then (8 bits only) the
 /// scales of the keys and of the values. A position is rounded to the cache's format once, when it is stored.
+///
+/// A copy shares the blocks; whoever stores into a shared one gets a block of its own first.
 final class KVCache {
     let headCount: Int
     let headDim: Int
@@ -19,6 +21,14 @@ final class KVCache {
     /// Positions of one block: the whole ring, or one growth step.
     private let blockLength: Int
     private var blocks: [UnsafeMutableRawPointer] = []
+    /// Who keeps them, in the same order.
+    private var owners: [Block] = []
+
+    private final class Block {
+        let memory: UnsafeMutableRawPointer
+        init(byteCount: Int) { memory = .allocate(byteCount: byteCount, alignment: 64) }
+        deinit { memory.deallocate() }
+    }
 
     /// Positions a full-attention cache grows by.
     static let growth = 256
@@ -35,7 +45,11 @@ final class KVCache {
         self.format = format
         blockLength = Self.blockLength(window: window, chunk: chunk, contextLength: contextLength)
         ringLength = window.map { min($0 - 1 + chunk, contextLength) }
-        if window == nil { blocks.reserveCapacity((contextLength + blockLength - 1) / blockLength) }
+        if window == nil {
+            let count = (contextLength + blockLength - 1) / blockLength
+            blocks.reserveCapacity(count)
+            owners.reserveCapacity(count)
+        }
     }
 
     /// A copy of what another one holds of the positions below `end`; of a ring, of all it holds.
@@ -47,27 +61,25 @@ final class KVCache {
         blockLength = other.blockLength
         ringLength = other.ringLength
         blocks.reserveCapacity(other.blocks.capacity)
-        for block in other.blocks.prefix(blockCount(end)) {
-            let copy = UnsafeMutableRawPointer.allocate(byteCount: blockByteCount, alignment: 64)
-            copy.copyMemory(from: block, byteCount: blockByteCount)
-            blocks.append(copy)
-        }
+        owners.reserveCapacity(other.owners.capacity)
+        blocks += other.blocks.prefix(blockCount(end))
+        owners += other.owners.prefix(blockCount(end))
     }
-
-    deinit { for block in blocks { block.deallocate() } }
 
     private static func blockLength(window: Int?, chunk: Int, contextLength: Int) -> Int {
         window.map { min($0 - 1 + chunk + draftRoom, contextLength) } ?? growth
     }
 
-    /// Bytes a cache of these settings holds when its context is full.
-    static func byteCount(headCount: Int, headDim: Int, window: Int?, chunk: Int, contextLength: Int, format: KVFormat) -> Int {
+    /// Bytes a cache of these settings holds with so many positions; when its context is full if nil.
+    static func byteCount(
+        headCount: Int, headDim: Int, window: Int?, chunk: Int, contextLength: Int, format: KVFormat, positions: Int? = nil
+    ) -> Int {
         let length = blockLength(window: window, chunk: chunk, contextLength: contextLength)
-        let positions = window == nil ? (contextLength + length - 1) / length * length : length
-        return 2 * headCount * positions * format.byteCount(headDim)
+        let held = window == nil ? ((positions ?? contextLength) + length - 1) / length * length : length
+        return 2 * headCount * held * format.byteCount(headDim)
     }
 
-    /// Bytes held now.
+    /// Bytes held now, those of shared blocks included.
     var byteCount: Int { blocks.count * blockByteCount }
 
     private var blockByteCount: Int { 2 * headCount * blockLength * format.byteCount(headDim) }
@@ -77,12 +89,20 @@ final class KVCache {
 
     private func blockCount(_ end: Int) -> Int { window == nil ? (end + blockLength - 1) / blockLength : 1 }
 
-    /// Makes room for positions below `end`.
-    func reserve(_ end: Int) {
-        let needed = blockCount(end)
+    /// Makes room for positions that are about to be stored.
+    func reserve(_ positions: Range<Int>) {
+        let needed = blockCount(positions.upperBound)
         while blocks.count < needed {
             // Whatever is read was stored before; nothing needs to be zero.
-            blocks.append(.allocate(byteCount: blockByteCount, alignment: 64))
+            let block = Block(byteCount: blockByteCount)
+            blocks.append(block.memory)
+            owners.append(block)
+        }
+        for index in (window == nil ? positions.lowerBound / blockLength : 0)..<needed where !isKnownUniquelyReferenced(&owners[index]) {
+            let copy = Block(byteCount: blockByteCount)
+            copy.memory.copyMemory(from: blocks[index], byteCount: blockByteCount)
+            blocks[index] = copy.memory
+            owners[index] = copy
         }
     }
 

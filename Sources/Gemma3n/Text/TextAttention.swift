@@ -60,7 +60,7 @@ struct TextAttention {
         var first = 0
         while first < rows.count {
             let neighbours = rows.neighbours(from: first)
-            rows.cache(first, source).reserve(rows.positions[neighbours.upperBound - 1] + 1)
+            rows.cache(first, source).reserve(rows.positions[first]..<rows.positions[neighbours.upperBound - 1] + 1)
             first = neighbours.upperBound
         }
         parallelism.forEach(rows.count) { r in

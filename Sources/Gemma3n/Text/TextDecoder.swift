@@ -28,6 +28,13 @@ public final class TextDecoder {
         batch = TextBatch(model, capacity: sequence.chunk, parallelism: parallelism)
     }
 
+    /// A copy that goes on by itself.
+    init(copying other: TextDecoder, _ parallelism: Parallelism) {
+        model = other.model
+        sequence = other.sequence.fork(at: other.position)
+        batch = TextBatch(other.model, capacity: sequence.chunk, parallelism: parallelism)
+    }
+
     /// Positions at most.
     public var contextLength: Int { sequence.contextLength }
     /// Tokens in the caches so far.

@@ -8,12 +8,14 @@ public final class TextSequence {
     public let contextLength: Int
     /// Tokens of it that may go through the model together.
     public let chunk: Int
+    /// How keys and values are kept.
+    public let keyValues: KVFormat
     /// Tokens in the caches so far.
     public private(set) var position = 0
     /// Those of the layers that make keys and values: the same ones in every slice.
     let caches: [KVCache]
     /// Positions below this were written at some time; a ring holds the newest of them.
-    private var written = 0
+    private(set) var written = 0
     /// Where tokens stood that were taken back by `goBack`.
     private var drafted = 0
     /// Ascending.
@@ -35,6 +37,7 @@ public final class TextSequence {
         let c = model.configuration
         let format = keyValues ?? model.defaultKVFormat
         whole = model.whole
+        self.keyValues = format
         self.contextLength = max(1, contextLength)
         self.chunk = max(1, min(chunk, self.contextLength))
         let (contextLength, chunk) = (self.contextLength, self.chunk)
@@ -54,8 +57,18 @@ public final class TextSequence {
         }
     }
 
-    /// Bytes of K/V that `count` tokens take.
-    public func cacheByteCount(of count: Int) -> Int { caches.reduce(0) { $0 + $1.byteCount(upTo: count) } }
+    /// Bytes of K/V that `count` tokens of such a sequence take.
+    public static func cacheByteCount(
+        of count: Int, _ model: TextModel, contextLength: Int, chunk: Int = 128, keyValues: KVFormat? = nil
+    ) -> Int {
+        let c = model.configuration
+        let contextLength = max(1, contextLength)
+        return (0..<c.firstSharedLayer).reduce(0) { sum, layer in
+            sum + KVCache.byteCount(
+                headCount: c.numKeyValueHeads, headDim: c.headDim, window: c.layerTypes[layer] == .sliding ? min(c.slidingWindow, contextLength) : nil,
+                chunk: max(1, min(chunk, contextLength)), contextLength: contextLength, format: keyValues ?? model.defaultKVFormat, positions: count)
+        }
+    }
 
     /// Forgets everything.
     public func reset() {
@@ -89,7 +102,7 @@ public final class TextSequence {
     /// Checkpoints kept at most: the first, which most others may share, and the newest.
     private static let maximumCheckpoints = 4
 
-    /// Makes it possible to `fork` here later, however many tokens follow. Copies the rings.
+    /// Makes it possible to `fork` here later, however many tokens follow. The rings are copied when tokens follow.
     public func makeCheckpoint() {
         if position == 0 || checkpoints.last?.position == position { return }
         let end = position
@@ -110,7 +123,8 @@ public final class TextSequence {
         return checkpoints.last { $0.position <= count }?.position ?? 0
     }
 
-    /// A sequence of its own that begins with the first `count` tokens of this one: the same bits, copied.
+    /// A sequence of its own that begins with the first `count` tokens of this one: the same bits, in memory that both share until one
+    /// of them stores there.
     ///
     /// - Precondition: `count` is a `forkPoint`.
     public func fork(at count: Int) -> TextSequence {
@@ -124,6 +138,7 @@ public final class TextSequence {
     private init(copying other: TextSequence, rings: [KVCache?]?, position: Int, written: Int) {
         whole = other.whole
         contextLength = other.contextLength
+        keyValues = other.keyValues
         chunk = other.chunk
         caches = other.caches.enumerated().map { index, cache in KVCache(copying: rings?[index] ?? cache, upTo: position) }
         self.position = position
@@ -135,6 +150,12 @@ public final class TextSequence {
     func advance(_ count: Int) {
         position += count
         written = max(written, position)
+    }
+
+    /// What was restored is in the caches.
+    func setPosition(_ position: Int, written: Int) {
+        self.position = position
+        self.written = written
     }
 
     // MARK: Guesses

@@ -125,12 +125,12 @@ final class EngineWork {
     private func findPlace(for answer: EnteringAnswer) -> Bool {
         let whole = answer.prepared.whole
         let slice = answer.prepared.size.slice
-        let new = model.sequence(contextLength: contextLength)
-        let need = new.cacheByteCount(of: min(contextLength, whole.tokens.count + answer.prepared.options.maxTokens))
+        let need = model.cacheByteCount(
+            of: min(contextLength, whole.tokens.count + answer.prepared.options.maxTokens), contextLength: contextLength)
         let reserved = reservedBytes
         if reserved > 0, reserved + need > cacheBytes { return false }
         let beginning = prefixes.beginning(of: whole, slice, running: running.map(\.held))
-        answer.take(EnteringAnswer.Place(sequence: beginning.sequence ?? new, beginning: beginning, bytes: need))
+        answer.take(EnteringAnswer.Place(sequence: beginning.sequence ?? model.sequence(contextLength: contextLength), beginning: beginning, bytes: need))
         prefixes.shrink(to: cacheBytes - reserved - need)
         return true
     }

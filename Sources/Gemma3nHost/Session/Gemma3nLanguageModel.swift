@@ -18,11 +18,12 @@ public final class Gemma3nLanguageModel: Sendable {
     /// Tokens of context of a session that does not ask for another number.
     public let contextLength: Int
     /// How keys and values are kept; nil as the model's weights suggest.
-    private let keyValues: KVFormat?
+    let keyValues: KVFormat?
     /// What keeps the model and one session within the memory that was given; nil without a limit.
     public let memoryPlan: MemoryPlan?
     private let pool: ThreadPool
     private let vocabulary = Mutex<TokenVocabulary?>(nil)
+    private let knownFingerprint = Mutex<String?>(nil)
 
     /// The tokens as constraints see them; made when the first answer of a shape is asked for.
     var tokenVocabulary: TokenVocabulary {
@@ -33,6 +34,17 @@ public final class Gemma3nLanguageModel: Sendable {
             return made
         }
     }
+
+    /// What tells this model from others; see `ModelFingerprint`.
+    var fingerprint: String {
+        knownFingerprint.withLock { known in
+            if let known { return known }
+            let made = ModelFingerprint.digits(of: model)
+            known = made
+            return made
+        }
+    }
+
     /// The part of the model that answers unless a session says otherwise.
     public let slice: ModelSlice
     /// What a memory plan was made for: nothing beyond it may run.
@@ -141,9 +153,17 @@ public final class Gemma3nLanguageModel: Sendable {
     }
 
     /// A conversation as the options of opening want it.
-    package func conversation(contextLength: Int) -> Conversation {
+    package func conversation(contextLength: Int, keyValues: KVFormat? = nil) -> Conversation {
         Conversation(
-            model, contextLength: contextLength, chunk: memoryPlan?.chunk ?? Self.defaultChunk, keyValues: keyValues, parallelism: parallelism)
+            model, contextLength: contextLength, chunk: memoryPlan?.chunk ?? Self.defaultChunk, keyValues: keyValues ?? self.keyValues,
+            parallelism: parallelism)
+    }
+
+    /// The same, with the memory of media that the options of opening leave.
+    func cachedConversation(contextLength: Int, keyValues: KVFormat? = nil) -> CachedConversation {
+        CachedConversation(
+            conversation(contextLength: contextLength, keyValues: keyValues),
+            softTokenBudget: memoryPlan?.softTokenBudget ?? CachedConversation.defaultSoftTokenBudget)
     }
 
     /// The text part of such a conversation, with other threads.
@@ -155,6 +175,12 @@ public final class Gemma3nLanguageModel: Sendable {
     /// Keys and values of a conversation that goes through the model beside others.
     func sequence(contextLength: Int) -> TextSequence {
         TextSequence(model.text, contextLength: contextLength, chunk: memoryPlan?.chunk ?? Self.defaultChunk, keyValues: keyValues)
+    }
+
+    /// Bytes of keys and values that `count` tokens of such a conversation take.
+    func cacheByteCount(of count: Int, contextLength: Int) -> Int {
+        TextSequence.cacheByteCount(
+            of: count, model.text, contextLength: contextLength, chunk: memoryPlan?.chunk ?? Self.defaultChunk, keyValues: keyValues)
     }
 
     /// What such conversations go through the model in: a chunk of prompts, and a token each of `rows` others.
@@ -184,19 +210,11 @@ public final class Gemma3nLanguageModel: Sendable {
         keyValues: KVFormat? = nil, memoryLimit: Int? = nil, encoders: EncoderPrecision? = nil, size: ModelSize? = nil,
         decoder: any MediaDecoder = FFmpegDecoder()
     ) async throws(SessionError) -> Gemma3nLanguageModel {
-        let thread = SessionThread()
-        let result: Result<Gemma3nLanguageModel, SessionError> = await withCheckedContinuation { continuation in
-            thread.run {
-                continuation.resume(
-                    returning: Result { () throws(SessionError) in
-                        try Gemma3nLanguageModel(
-                            files: files, modalities: modalities, threads: threads, contextLength: contextLength, keyValues: keyValues,
-                            memoryLimit: memoryLimit, encoders: encoders, size: size,
-                            decoder: decoder)
-                    })
-            }
+        try await SessionThread().result { () throws(SessionError) in
+            try Gemma3nLanguageModel(
+                files: files, modalities: modalities, threads: threads, contextLength: contextLength, keyValues: keyValues,
+                memoryLimit: memoryLimit, encoders: encoders, size: size, decoder: decoder)
         }
-        return try result.get()
     }
 
     /// Opens the checkpoint in a directory, or a GGUF file, on a thread of its own.

@@ -27,12 +27,12 @@ public final class LanguageModelSession: Sendable {
     public let model: Gemma3nLanguageModel
     /// Tokens the conversation may have.
     public let contextLength: Int
-    private let thread = SessionThread()
-    private let engine: EngineBox
-    private let state: Mutex<State>
-    private let toolset: Toolset?
+    let thread = SessionThread()
+    let engine: EngineBox
+    let state: Mutex<State>
+    let toolset: Toolset?
 
-    private struct State {
+    struct State {
         var transcript: Transcript
         var active: ResponseRequest?
         var sizing: SizingRequest
@@ -43,7 +43,7 @@ public final class LanguageModelSession: Sendable {
     }
 
     /// The engine is used on the session's thread only.
-    private final class EngineBox: @unchecked Sendable {
+    final class EngineBox: @unchecked Sendable {
         let engine: SessionEngine
         init(_ engine: SessionEngine) { self.engine = engine }
     }
@@ -80,15 +80,18 @@ public final class LanguageModelSession: Sendable {
         self.init(model, toolset: tools.isEmpty ? nil : try Toolset(tools, toolLimits), transcript, contextLength)
     }
 
-    private init(_ model: Gemma3nLanguageModel, toolset: Toolset?, _ transcript: Transcript, _ contextLength: Int?) {
+    /// - Parameters:
+    ///   - sizing: As the model was opened if nil.
+    ///   - engine: What continues; a new one if nil.
+    init(
+        _ model: Gemma3nLanguageModel, toolset: Toolset?, _ transcript: Transcript, _ contextLength: Int?, _ sizing: SizingRequest? = nil,
+        _ engine: SessionEngine? = nil
+    ) {
         self.model = model
         self.toolset = toolset
         self.contextLength = max(1, min(contextLength ?? model.contextLength, model.contextLength))
-        engine = EngineBox(SessionEngine(model, contextLength: self.contextLength))
-        let sizing = SizingRequest(
-            choice: .fixed(.slice(model.slice)), reason: "The size the model was opened with.", switching: .recompute, wishes: SizeWishes(),
-            policy: AutomaticSize())
-        state = Mutex(State(transcript: transcript, sizing: sizing))
+        self.engine = EngineBox(engine ?? SessionEngine(model, contextLength: self.contextLength))
+        state = Mutex(State(transcript: transcript, sizing: sizing ?? SizingRequest(model)))
     }
 
     /// What was said. A prompt appears together with its answer.
@@ -245,7 +248,7 @@ public final class LanguageModelSession: Sendable {
 
     // MARK: Under the hood
 
-    private static let busy = SessionError(
+    static let busy = SessionError(
         .concurrentRequests, "The session is still answering another prompt. Wait for that answer, stop it, or open a second session.")
 
     /// What was so when an answer began.

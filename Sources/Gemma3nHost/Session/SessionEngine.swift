@@ -17,10 +17,12 @@ final class SessionEngine {
     private var conversation: CachedConversation?
     /// Everything said and answered, up to the last token of the last answer; empty before the first.
     private var history = EncodedPrompt(tokens: [])
+    /// Where answers ended in the history; ascending, the last one at its end.
+    private var marks: [HistoryMark] = []
     /// What the model was told of tools at the beginning of the history.
     private var toldTools: String?
     /// The prompt whose tools are being run, and what was so before it.
-    private var open: (request: ResponseRequest, history: EncodedPrompt, toldTools: String?)?
+    private var open: (request: ResponseRequest, history: EncodedPrompt, marks: [HistoryMark], toldTools: String?)?
     /// The constraints used last, with what they have learnt.
     private var machines: [(shape: AnswerShape?, tools: ToolCalling?, machine: ConstraintMachine)] = []
     /// Called with the whole token sequence before it is fed; for tests.
@@ -38,15 +40,58 @@ final class SessionEngine {
 
     /// Forgets everything; the next prompt is encoded with the transcript it comes with.
     func reset() {
-        history = EncodedPrompt(tokens: [])
-        open = nil
+        forgetHistory()
         conversation?.reset()
+    }
+
+    private func forgetHistory() {
+        history = EncodedPrompt(tokens: [])
+        marks = []
+        open = nil
+    }
+
+    /// Goes back to where the transcript had `count` entries. Where that is no end of an answer, the next prompt is encoded with the
+    /// transcript it comes with. The caches follow the history.
+    func rewind(to count: Int) {
+        guard let index = marks.lastIndex(where: { $0.entries == count }) else { return forgetHistory() }
+        marks.removeSubrange((index + 1)...)
+        let mark = marks[index]
+        history = EncodedPrompt(
+            tokens: Array(history.tokens[..<mark.tokens]), images: Array(history.images[..<mark.images]), clips: Array(history.clips[..<mark.clips]))
+        open = nil
+    }
+
+    /// A copy that goes on by itself. Keys and values are shared as long as neither changes them.
+    ///
+    /// - Parameter count: Entries of the transcript that it belongs to.
+    func fork(entries count: Int) -> SessionEngine {
+        let other = SessionEngine(model, contextLength: contextLength)
+        other.conversation = conversation.map { CachedConversation(copying: $0) }
+        (other.history, other.marks, other.toldTools) = (history, marks, toldTools)
+        if let open { (other.history, other.marks, other.toldTools) = (open.history, open.marks, open.toldTools) }
+        if other.marks.last?.entries != count { other.forgetHistory() }
+        other.machines = machines
+        return other
+    }
+
+    /// What a file holds of it.
+    var stored: StoredEngine {
+        StoredEngine(
+            history: open?.history ?? history, marks: open?.marks ?? marks, toldTools: open == nil ? toldTools : open?.toldTools,
+            conversation: conversation)
+    }
+
+    /// Takes what was stored.
+    ///
+    /// - Parameter conversation: Restored already.
+    func restore(history: EncodedPrompt, marks: [HistoryMark], toldTools: String?, _ conversation: CachedConversation?) {
+        (self.history, self.marks, self.toldTools, self.conversation) = (history, marks, toldTools, conversation)
     }
 
     /// Takes back a prompt whose tools were being run.
     func forget(_ request: ResponseRequest) {
         guard let open, open.request === request else { return }
-        (history, toldTools) = (open.history, open.toldTools)
+        (history, marks, toldTools) = (open.history, open.marks, open.toldTools)
         self.open = nil
     }
 
@@ -83,7 +128,7 @@ final class SessionEngine {
         guard let messages = try decode(Transcript(entries: turn.entries), nil, request) else { return unanswered() }
         statistics.decodeMediaSeconds = seconds(since: start)
         do throws(GenerationError) {
-            let before = (history, toldTools)
+            let before = (history, marks, toldTools)
             guard let whole = try encode(messages, transcript, options.tools?.instructions, request) else { return unanswered() }
             statistics.count(whole, model.model.configuration)
             let resolved = try resolve(options, whole)
@@ -145,13 +190,13 @@ final class SessionEngine {
             let calls = parser?.calls ?? []
             // Half a call is of no use to anybody.
             if result.finishReason == .cancelled, result.text.isEmpty || !calls.isEmpty { return unanswered() }
-            remember(whole, result)
+            remember(whole, result, entries: transcript.entries.count + turn.entries.count + 1)
             toldTools = options.tools?.instructions
             let isCalling = !calls.isEmpty && result.finishReason == .stop && calls.allSatisfy { $0.whole != nil }
             if !(goesOn && isCalling) {
                 open = nil
             } else if open == nil {
-                open = (request, before.0, before.1)
+                open = (request, before.0, before.1, before.2)
             }
             var response = Response(
                 content: parser?.text ?? result.text, finishReason: isCalling ? .toolCalls : result.finishReason, tokens: result.tokens,
@@ -221,11 +266,7 @@ final class SessionEngine {
 
     /// The conversation, going on with a part of the model.
     private func conversation(of slice: ModelSlice) throws(GenerationError) -> CachedConversation {
-        let conversation =
-            conversation
-            ?? CachedConversation(
-                model.conversation(contextLength: contextLength),
-                softTokenBudget: model.memoryPlan?.softTokenBudget ?? CachedConversation.defaultSoftTokenBudget)
+        let conversation = conversation ?? model.cachedConversation(contextLength: contextLength)
         self.conversation = conversation
         do throws(SliceError) {
             try conversation.conversation.use(slice)
@@ -291,8 +332,13 @@ final class SessionEngine {
     }
 
     /// Adds an answered prompt to the history. The text of the answer counts: tokens that a stop string cut off are left out.
-    private func remember(_ whole: EncodedPrompt, _ result: GenerationResult) {
+    ///
+    /// - Parameter entries: Of the transcript with the answer.
+    private func remember(_ whole: EncodedPrompt, _ result: GenerationResult, entries: Int) {
+        // Written anew, for other tools: earlier answers end elsewhere.
+        if !whole.tokens.starts(with: history.tokens) { marks = [] }
         history = whole
+        defer { marks.append(HistoryMark(entries: entries, history)) }
         let tokenizer = model.model.tokenizer
         guard result.finishReason == .stop, result.stopToken == nil else {
             history.tokens += result.tokens

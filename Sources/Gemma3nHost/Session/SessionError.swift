@@ -27,6 +27,8 @@ public struct SessionError: Error, Sendable, Equatable {
         case unsupportedGuide = "unsupported_guide"
         /// More requests than the engine room takes on.
         case rateLimited = "rate_limited"
+        /// A file of a session that cannot be written or read, is damaged, or belongs to another model.
+        case sessionFile = "session_file"
         /// The engine room takes no more requests.
         case shuttingDown = "shutting_down"
     }

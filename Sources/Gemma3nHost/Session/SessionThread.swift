@@ -25,6 +25,14 @@ final class SessionThread: Sendable {
         }
     }
 
+    /// Runs a job and waits for what comes of it.
+    func result<T: Sendable, E: Error>(_ job: @escaping @Sendable () throws(E) -> T) async throws(E) -> T {
+        let result: Result<T, E> = await withCheckedContinuation { continuation in
+            run { continuation.resume(returning: Result { () throws(E) in try job() }) }
+        }
+        return try result.get()
+    }
+
     private static func start(_ queue: JobQueue) -> Bool {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)

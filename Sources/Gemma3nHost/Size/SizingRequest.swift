@@ -10,6 +10,15 @@ struct SizingRequest {
     var policy: any SizePolicy
 }
 
+extension SizingRequest {
+    /// As the model was opened.
+    init(_ model: Gemma3nLanguageModel) {
+        self.init(
+            choice: .fixed(.slice(model.slice)), reason: "The size the model was opened with.", switching: .recompute, wishes: SizeWishes(),
+            policy: AutomaticSize())
+    }
+}
+
 extension Gemma3nLanguageModel {
     /// - Parameters:
     ///   - others: Other answers under way.
