@@ -2,6 +2,7 @@ import Foundation
 import Gemma3n
 import Gemma3nHost
 import Testing
+import Tokenization
 
 private let path = ProcessInfo.processInfo.environment["GEMMA3N_PARALLEL"]
 
@@ -60,5 +61,26 @@ struct ParallelSpeedTests {
             }
             print("\(count) at once: median ratio \(ratios.sorted()[1])")
         }
+    }
+
+    /// One answer in the room beside the same one in a session, read at its end and as it comes, in turn. All by the same clock: from an
+    /// answer's first token to its last.
+    @Test func oneInTheRoomBesideOneInASession() async throws {
+        let model = try Gemma3nLanguageModel(files: ModelFiles(path: try #require(path)), modalities: [], threads: 2, contextLength: 2048)
+        let room = EngineRoom(model, limits: EngineLimits(maximumRunning: 16, maximumKept: 4))
+        var options = ResponseOptions(sampling: .random(top: 64, seed: 0), maximumResponseTokens: 33)
+        options.logitBias = Dictionary(uniqueKeysWithValues: model.model.generationConfiguration.eosTokenIDs.map { ($0, -.infinity) })
+        var ratios: [[Double]] = [[], []]
+        for round in 0..<12 {
+            let session = LanguageModelSession(model: model)
+            let whole = try await session.respond(to: "hello", options: options).statistics.decodeTokensPerSecond
+            let streamed = try await LanguageModelSession(model: model).streamResponse(to: "hello", options: options).collect().statistics.decodeTokensPerSecond
+            let request = AnswerRequest(.messages([MessageInput(.user, "hello")]), options: options)
+            let inRoom = try await room.answer(request).collect().statistics.decodeTokensPerSecond
+            print("\(round): session \(whole), streamed \(streamed), room \(inRoom) tokens/s")
+            ratios[0].append(streamed / whole)
+            ratios[1].append(inRoom / whole)
+        }
+        print("medians: streamed \(ratios[0].sorted()[6]), room \(ratios[1].sorted()[6]) of a session")
     }
 }

@@ -14,11 +14,15 @@ public struct AnswerRequest: Sendable {
     public var options: ResponseOptions
     /// What logs call it.
     public var id: String
+    /// Only requests of one scope begin with what was computed for each other, and share what media were encoded to: the time that an
+    /// answer takes would tell callers what others asked. Nil is a scope, too.
+    public var cacheScope: String?
 
-    public init(_ input: Input, options: ResponseOptions = ResponseOptions(), id: String = "") {
+    public init(_ input: Input, options: ResponseOptions = ResponseOptions(), id: String = "", cacheScope: String? = nil) {
         self.input = input
         self.options = options
         self.id = id
+        self.cacheScope = cacheScope
     }
 }
 

@@ -4,14 +4,21 @@ internal import Gemma3n
 final class EmbeddingJob: @unchecked Sendable {
     // Handed over once, under the room's lock, to the engine's thread.
     private let prompts: [[Int32]]
+    private let request: ResponseRequest
     private let completion: (Result<[[Float]], SessionError>) -> Void
     private var vectors: [[Float]] = []
     private var sequence: TextSequence?
     private var sum: [Double] = []
 
-    init(_ prompts: [[Int32]], completion: @escaping @Sendable (Result<[[Float]], SessionError>) -> Void) {
+    init(_ prompts: [[Int32]], _ request: ResponseRequest, completion: @escaping @Sendable (Result<[[Float]], SessionError>) -> Void) {
         self.prompts = prompts
+        self.request = request
         self.completion = completion
+    }
+
+    /// Whether nobody wants it any more; it has ended then.
+    func endsIfStopped() -> Bool {
+        request.isStopped && finish(.failure(SessionError(.unsupportedPrompt, "The request was cancelled.")))
     }
 
     /// Takes the next tokens through the model.

@@ -36,6 +36,7 @@ final class EngineCore: Sendable {
         var isDraining = false
         var waiters: [CheckedContinuation<Void, Never>] = []
         var figures = EngineFigures()
+        var observer: EngineObserver?
 
         var taken: Int { reading + ready.count + running }
         var waiting: Int { queue.count + embeddings.count }
@@ -59,6 +60,12 @@ final class EngineCore: Sendable {
             return figures
         }
     }
+
+    /// For tests: heeded when work begins the next time.
+    func observe(_ observer: EngineObserver) { state.withLock { $0.observer = observer } }
+
+    /// For tests: requests that were read and wait for the next step.
+    var readyCount: Int { state.withLock { $0.ready.count } }
 
     // MARK: Requests
 
@@ -161,10 +168,7 @@ final class EngineCore: Sendable {
     func onReadingThread<T: Sendable>(
         media: Bool, _ body: @escaping @Sendable () throws(SessionError) -> T
     ) async throws(SessionError) -> T {
-        let result: Result<T, SessionError> = await withCheckedContinuation { continuation in
-            (media ? mediaReading : textReading).run { continuation.resume(returning: Result { () throws(SessionError) in try body() }) }
-        }
-        return try result.get()
+        try await (media ? mediaReading : textReading).result(body)
     }
 
     /// - Throws: `unreadableMedia`, `unsupportedPrompt`.
@@ -187,7 +191,9 @@ final class EngineCore: Sendable {
     /// Step after step, until there is nothing to do.
     private func runWork() {
         let work = work.work
+        work.observer = state.withLock { $0.observer }
         while true {
+            work.observer?.willStep()
             let (ready, embeddings): ([PreparedAnswer], [EmbeddingJob]) = state.withLock { state in
                 defer {
                     state.running += state.ready.count
@@ -236,7 +242,7 @@ final class EngineCore: Sendable {
 
     // MARK: Embeddings
 
-    func embeddings(of inputs: [AnswerRequest.Input]) async throws(SessionError) -> (vectors: [[Float]], tokenCount: Int) {
+    func embeddings(of inputs: [AnswerRequest.Input]) async throws -> (vectors: [[Float]], tokenCount: Int) {
         let prompts = try await onReadingThread(media: inputs.contains { $0.holdsMedia }) { [reader, contextLength] () throws(SessionError) in
             try inputs.map { input throws(SessionError) in
                 let prompt = try reader.encode(input, isStopped: { false })
@@ -251,17 +257,23 @@ final class EngineCore: Sendable {
                 return prompt.tokens
             }
         }
-        let result: Result<[[Float]], SessionError> = await withCheckedContinuation { continuation in
-            let refusal: SessionError? = state.withLock { state in
-                if let refusal = self.refusal(state) {
-                    state.figures.refused += 1
-                    return refusal
+        let request = ResponseRequest()
+        let result: Result<[[Float]], SessionError> = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let refusal: SessionError? = state.withLock { state in
+                    if let refusal = self.refusal(state) {
+                        state.figures.refused += 1
+                        return refusal
+                    }
+                    state.embeddings.append(EmbeddingJob(prompts, request) { continuation.resume(returning: $0) })
+                    return nil
                 }
-                state.embeddings.append(EmbeddingJob(prompts) { continuation.resume(returning: $0) })
-                return nil
+                if let refusal { continuation.resume(returning: .failure(refusal)) } else { startWorking() }
             }
-            if let refusal { continuation.resume(returning: .failure(refusal)) } else { startWorking() }
+        } onCancel: {
+            request.stop()
         }
+        if request.isStopped { throw CancellationError() }
         return (try result.get(), prompts.reduce(0) { $0 + $1.count })
     }
 }

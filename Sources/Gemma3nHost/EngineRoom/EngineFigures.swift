@@ -25,6 +25,14 @@ public struct EngineFigures: Sendable, Equatable {
     public internal(set) var cachedTokens = 0
     /// Requests whose prompt began with tokens in a cache.
     public internal(set) var cacheHits = 0
+    /// Requests that waited for a beginning which another one was computing, and then had it.
+    public internal(set) var joined = 0
+    /// Pictures and sounds that were encoded.
+    public internal(set) var mediaMisses = 0
+    /// Pictures and sounds that were not, since what they are encoded to was known.
+    public internal(set) var mediaHits = 0
+    /// Bytes of media and what they were encoded to held now.
+    public internal(set) var mediaBytes = 0
     /// Tokens of answers.
     public internal(set) var responseTokens = 0
     /// Those of them by the part of the model that made them: `E2B`, `whole`, or its effective parameters. The first 64 parts; then `other`.

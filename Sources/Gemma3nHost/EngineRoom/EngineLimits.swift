@@ -16,10 +16,12 @@ public struct EngineLimits: Sendable, Equatable {
     public var prefillTokens: Int
     /// Answers that ended whose keys and values are kept for requests that begin as they did; nil as many as there is memory for.
     public var maximumKept: Int?
+    /// Bytes of media and what they were encoded to that are kept for requests with the same ones.
+    public var mediaCacheBytes: Int
 
     public init(
         maximumRunning: Int = 16, maximumQueued: Int = 64, contextLength: Int? = nil, maximumResponseTokens: Int? = nil, cacheBytes: Int? = nil,
-        prefillTokens: Int = 32, maximumKept: Int? = nil
+        prefillTokens: Int = 32, maximumKept: Int? = nil, mediaCacheBytes: Int = 64 << 20
     ) {
         self.maximumRunning = max(1, maximumRunning)
         self.maximumQueued = max(0, maximumQueued)
@@ -28,5 +30,6 @@ public struct EngineLimits: Sendable, Equatable {
         self.cacheBytes = cacheBytes
         self.prefillTokens = max(1, prefillTokens)
         self.maximumKept = maximumKept.map { max(0, $0) }
+        self.mediaCacheBytes = max(0, mediaCacheBytes)
     }
 }

@@ -50,13 +50,20 @@ public final class EngineRoom: Sendable {
     ///
     /// - Parameter inputs: Texts or tokens without media.
     /// - Returns: `[D]` for each, and the tokens of all.
-    /// - Throws: `exceededContextWindowSize`, `unsupportedPrompt`; `rateLimited` and `shuttingDown` as `answer`.
-    public func embeddings(of inputs: [AnswerRequest.Input]) async throws(SessionError) -> (vectors: [[Float]], tokenCount: Int) {
+    /// - Throws: `exceededContextWindowSize`, `unsupportedPrompt`; `rateLimited` and `shuttingDown` as `answer`; `CancellationError` if the
+    ///   task is cancelled, which ends the work within a step.
+    public func embeddings(of inputs: [AnswerRequest.Input]) async throws -> (vectors: [[Float]], tokenCount: Int) {
         try await core.embeddings(of: inputs)
     }
 
     /// What the room has done and is doing.
     public var figures: EngineFigures { core.figures }
+
+    /// For tests: what the steps do, from the next time on that work begins.
+    package func observe(_ observer: EngineObserver) { core.observe(observer) }
+
+    /// For tests: requests that wait for the next step.
+    package var readyCount: Int { core.readyCount }
 
     /// Refuses further requests and waits for those taken on.
     public func drain() async { await core.drain() }

@@ -20,10 +20,15 @@ final class EngineWork {
     private var embeddings: [EmbeddingJob] = []
     /// Of answers that ended.
     private var prefixes: PrefixCache
+    private var media: SoftTokenCache
     private var shapes: [(shape: AnswerShape?, tools: ToolCalling?, machine: ConstraintMachine)] = []
     /// The sizes that ran, the one that ran last at the end.
     private var turns: [ModelSlice] = []
     private var counts = EngineCounts()
+    /// Tokens of prompts that went through the model.
+    private var prefilled = 0
+    /// For tests.
+    var observer: EngineObserver?
 
     typealias Ended = (ticket: AnswerTicket, result: Result<(response: Response, rest: String), SessionError>)
 
@@ -35,6 +40,7 @@ final class EngineWork {
         self.limits = limits
         self.contextLength = contextLength
         prefixes = PrefixCache(model.model.configuration)
+        media = SoftTokenCache(limit: min(limits.mediaCacheBytes, model.memoryPlan?.softTokenBudget ?? .max))
         cacheBytes = limits.cacheBytes ?? (model.systemState().memoryAtHand ?? 2 << 30) / 2
     }
 
@@ -56,6 +62,7 @@ final class EngineWork {
         let batch = batch ?? model.batch(rows: limits.maximumRunning)
         self.batch = batch
         pass(batch)
+        embeddings.removeAll { $0.endsIfStopped() }
         if let job = embeddings.first {
             // Checked when the model was opened.
             let part = (try? model.model.text.sliced(model.slice)) ?? model.model.text
@@ -81,6 +88,7 @@ final class EngineWork {
     /// Adds what was done since the last call.
     func count(into figures: inout EngineFigures) {
         counts.move(into: &figures)
+        (figures.mediaHits, figures.mediaMisses, figures.mediaBytes) = (media.hits, media.misses, media.byteCount)
         figures.cacheBytes = running.reduce(prefixes.byteCount) { $0 + $1.generation.sequence.cacheByteCount }
     }
 
@@ -97,18 +105,25 @@ final class EngineWork {
         for (index, answer) in entering.enumerated() {
             do throws(SessionError) {
                 if answer.ticket.isStopped { throw SessionError(.unsupportedPrompt, "The request was cancelled.") }
-                if answer.place == nil, !findPlace(for: answer) {
-                    // No memory: nobody overtakes it.
-                    waiting += entering[index...]
-                    break
+                if answer.place == nil {
+                    if isWorthWaiting(answer) {
+                        waiting.append(answer)
+                        continue
+                    }
+                    if !findPlace(for: answer) {
+                        // No memory: nobody overtakes it.
+                        waiting += entering[index...]
+                        break
+                    }
                 }
+                answer.takeKnown(&media)
                 if !answer.isEncoded {
                     if hasEncoded {
                         waiting.append(answer)
                         continue
                     }
                     hasEncoded = true
-                    try answer.encodeNext(model)
+                    try answer.encodeNext(model, &media)
                 }
                 if answer.isEncoded { running.append(try start(answer)) } else { waiting.append(answer) }
             } catch {
@@ -117,6 +132,36 @@ final class EngineWork {
         }
         entering = waiting
         return ended
+    }
+
+    /// Tokens that make it worth while to wait for a beginning.
+    private static let worthWaiting = 16
+
+    /// Whether another request is computing what this one begins with. Nobody waits for longer than computing it would have taken: as
+    /// many tokens of prompts as that is may go through the model in the meantime.
+    private func isWorthWaiting(_ answer: EnteringAnswer) -> Bool {
+        if let leader = answer.leader {
+            let isUnderWay = leader.answer.isPrefilling && running.contains { $0 === leader.answer } && !leader.answer.ticket.isStopped
+            let count = leader.answer.generation.tokens.count
+            if isUnderWay, count < leader.tokens, let patience = answer.patience, prefilled < patience { return true }
+            answer.leader = nil
+            if count >= leader.tokens {
+                counts.joined += 1
+                return false
+            }
+        }
+        if let patience = answer.patience, prefilled >= patience { return false }
+        let (whole, slice, scope) = (answer.prepared.whole, answer.prepared.size.slice, answer.ticket.answer.cacheScope)
+        let candidates = running.filter { $0.isPrefilling && !$0.generation.isFinished && !$0.ticket.isStopped }
+        if candidates.isEmpty { return false }
+        let commons = candidates.map { ($0, $0.common(with: whole, slice, scope: scope, model.model.configuration)) }
+        guard let (leader, common) = commons.max(by: { $0.1 < $1.1 }), common > leader.generation.tokens.count else { return false }
+        let known = prefixes.count(whole, slice, scope: scope, running: running.map(\.held))
+        guard common - known >= Self.worthWaiting else { return false }
+        leader.prepare(forkAt: common)
+        answer.leader = EnteringAnswer.Leader(answer: leader, tokens: common)
+        answer.patience = answer.patience ?? prefilled + common - known
+        return true
     }
 
     /// Gives a request caches, with as much of its prompt in them as is known.
@@ -129,7 +174,8 @@ final class EngineWork {
             of: min(contextLength, whole.tokens.count + answer.prepared.options.maxTokens), contextLength: contextLength)
         let reserved = reservedBytes
         if reserved > 0, reserved + need > cacheBytes { return false }
-        let beginning = prefixes.beginning(of: whole, slice, running: running.map(\.held))
+        let beginning = prefixes.beginning(
+            of: whole, slice, scope: answer.ticket.answer.cacheScope, running: running.map(\.held))
         answer.take(EnteringAnswer.Place(sequence: beginning.sequence ?? model.sequence(contextLength: contextLength), beginning: beginning, bytes: need))
         prefixes.shrink(to: cacheBytes - reserved - need)
         return true
@@ -177,8 +223,13 @@ final class EngineWork {
         let group = alive.filter { $0.slice.slice == slice.slice }
         let isAlone = running.count == 1
         var parts: [RunningAnswer] = []
+        var rows: [EngineStep.Part] = []
         func add(_ answer: RunningAnswer, limit: Int) {
-            if answer.add(to: batch, limit: limit) { parts.append(answer) }
+            let (room, isPrefilling) = (batch.room, answer.isPrefilling)
+            guard answer.add(to: batch, limit: limit) else { return }
+            parts.append(answer)
+            if isPrefilling { prefilled += room - batch.room }
+            if observer != nil { rows.append(EngineStep.Part(id: answer.ticket.answer.id, tokens: room - batch.room)) }
         }
         for answer in group where answer.isDecoding { add(answer, limit: 1) }
         let hasDecoding = !parts.isEmpty
@@ -194,6 +245,7 @@ final class EngineWork {
             choosing += start.duration(to: .now)
         }
         for answer in parts { answer.makeCheckpoint() }
+        observer?.didStep(EngineStep(parts: rows))
         for answer in running where !isAlone { answer.wasAlone = false }
         counts.batchSizes.append(parts.count)
         counts.stepSeconds += start.duration(to: .now) / .seconds(1)
@@ -229,6 +281,7 @@ private struct EngineCounts {
     var promptTokens = 0
     var cachedTokens = 0
     var cacheHits = 0
+    var joined = 0
     var queueSeconds: [Double] = []
     var batchSizes: [Int] = []
     var stepSeconds = 0.0
@@ -238,6 +291,7 @@ private struct EngineCounts {
         figures.promptTokens += promptTokens
         figures.cachedTokens += cachedTokens
         figures.cacheHits += cacheHits
+        figures.joined += joined
         for seconds in queueSeconds { figures.queueSeconds.add(seconds) }
         for size in batchSizes { figures.batchSizes.add(Double(size)) }
         figures.stepSeconds += stepSeconds

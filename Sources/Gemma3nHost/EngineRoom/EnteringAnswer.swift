@@ -5,10 +5,16 @@ final class EnteringAnswer {
     let prepared: PreparedAnswer
     /// Set when there is memory for its caches.
     private(set) var place: Place?
+    /// Whose prompt begins as this one does and is under way: it need not be computed twice.
+    var leader: Leader?
+    /// Until so many tokens of prompts went through the model it waits for a leader; then it could have computed as much itself.
+    var patience: Int?
     private(set) var soft = SoftTokens()
     private(set) var seconds = 0.0
     private var images = 0
-    private var hasClips = false
+    private var clips = 0
+    /// Of the longest sound of the whole prompt, in samples: all of them are padded to it.
+    private let clipLength: Int
 
     /// What it begins with, and the memory it may come to need.
     struct Place {
@@ -17,7 +23,16 @@ final class EnteringAnswer {
         let bytes: Int
     }
 
-    init(_ prepared: PreparedAnswer) { self.prepared = prepared }
+    struct Leader {
+        let answer: RunningAnswer
+        /// Tokens that both begin with.
+        let tokens: Int
+    }
+
+    init(_ prepared: PreparedAnswer) {
+        self.prepared = prepared
+        clipLength = prepared.whole.clipLength
+    }
 
     func take(_ place: Place) { self.place = place }
 
@@ -26,22 +41,54 @@ final class EnteringAnswer {
 
     var ticket: AnswerTicket { prepared.ticket }
 
-    var isEncoded: Bool { images == rest.images.count && (hasClips || rest.clips.isEmpty) }
+    var isEncoded: Bool { images == rest.images.count && clips == rest.clips.count }
 
-    /// Encodes a picture, or all sounds: those of one prompt are padded to the longest of them.
-    func encodeNext(_ model: Gemma3nLanguageModel) throws(SessionError) {
+    /// Takes what is known of the next media.
+    func takeKnown(_ known: inout SoftTokenCache) {
+        while let next = nextMedium, let values = known.soft(of: next, scope: ticket.answer.cacheScope) { take(values, of: next) }
+    }
+
+    /// Encodes the next picture or sound.
+    func encodeNext(_ model: Gemma3nLanguageModel, _ known: inout SoftTokenCache) throws(SessionError) {
+        guard let next = nextMedium else { return }
         let start = ticket.seconds
         defer { seconds += ticket.seconds - start }
-        var next = EncodedPrompt(tokens: [])
-        if images < rest.images.count { next.images = [rest.images[images]] } else { next.clips = rest.clips }
+        var prompt = EncodedPrompt(tokens: [])
+        switch next {
+        case .image(let image): prompt.images = [image]
+        case .clip(let clip, _): prompt.clips = [clip]
+        }
+        let encoded: SoftTokens
         do throws(GenerationError) {
             defer { if model.releasesEncoders { model.releaseEncoders() } }
-            soft.append(try model.model.encodeMedia(next, model.parallelism) { !ticket.isStopped })
+            encoded = try model.model.encodeMedia(prompt, model.parallelism, clipLength: clipLength) { !ticket.isStopped }
         } catch {
             throw SessionError(error)
         }
-        if next.images.isEmpty { hasClips = true } else { images += 1 }
+        let values = encoded.images + encoded.clips
+        known.add(values, of: next, scope: ticket.answer.cacheScope)
+        take(values, of: next)
     }
+
+    private var nextMedium: SoftTokenCache.Medium? {
+        if images < rest.images.count { return .image(rest.images[images]) }
+        return clips < rest.clips.count ? .clip(rest.clips[clips], length: clipLength) : nil
+    }
+
+    private func take(_ values: [Float], of medium: SoftTokenCache.Medium) {
+        if case .image = medium {
+            soft.append(SoftTokens(images: values))
+            images += 1
+        } else {
+            soft.append(SoftTokens(clips: values))
+            clips += 1
+        }
+    }
+}
+
+extension EncodedPrompt {
+    /// Samples of the longest sound.
+    var clipLength: Int { clips.map(\.samples.count).max() ?? 0 }
 }
 
 extension Response {

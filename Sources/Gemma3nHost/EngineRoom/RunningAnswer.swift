@@ -11,7 +11,7 @@ final class RunningAnswer {
     /// Whether nothing else was computed beside it.
     var wasAlone = true
     /// Where its caches are to be made so that other requests can begin with them, whatever follows; in the prompt, ascending.
-    private var checkpoint: Int?
+    private var checkpoints: [Int]
     /// Whether a checkpoint near the end of the prompt is of use.
     private let isLong: Bool
     private var statistics: ResponseStatistics
@@ -29,7 +29,7 @@ final class RunningAnswer {
         self.generation = generation
         reservedBytes = place.bytes
         isLong = !generation.sequence.forksAnywhere(in: whole.tokens.count + prepared.options.maxTokens)
-        checkpoint = isLong ? place.beginning.missed : nil
+        checkpoints = isLong ? [place.beginning.missed].compactMap { $0 } : []
         start = ticket.seconds
         statistics = ResponseStatistics()
         statistics.count(whole, configuration)
@@ -49,7 +49,21 @@ final class RunningAnswer {
     var held: PrefixCache.Held {
         PrefixCache.Held(
             sequence: generation.sequence, prompt: EncodedPrompt(tokens: generation.tokens, images: whole.images, clips: whole.clips),
-            slice: slice.slice)
+            slice: slice.slice, scope: ticket.answer.cacheScope, clipLength: whole.clipLength)
+    }
+
+    /// How far its prompt agrees with another one, whether it is in the caches yet or not.
+    func common(with other: EncodedPrompt, _ slice: ModelSlice, scope: String?, _ c: Gemma3nConfiguration) -> Int {
+        let own = PrefixCache.Held(
+            sequence: generation.sequence, prompt: whole, slice: self.slice.slice, scope: ticket.answer.cacheScope, clipLength: whole.clipLength)
+        return own.common(with: other, slice, scope: scope, limit: min(whole.tokens.count, other.tokens.count - 1), c)?.tokens ?? 0
+    }
+
+    /// Another one is to begin with the first `count` tokens of its prompt, which are not in the caches yet.
+    func prepare(forkAt count: Int) {
+        guard isLong, !checkpoints.contains(count) else { return }
+        checkpoints.append(count)
+        checkpoints.sort()
     }
 
     /// Adds the next tokens to a batch: at most `limit`, and none behind a checkpoint that is to be made.
@@ -58,15 +72,15 @@ final class RunningAnswer {
             // The last piece of the prompt: answers to changed last turns begin here.
             generation.sequence.makeCheckpoint()
         }
-        let before = checkpoint.map { $0 - generation.tokens.count } ?? limit
+        let before = checkpoints.first.map { $0 - generation.tokens.count } ?? limit
         return generation.add(to: batch, limit: min(limit, before)) != nil
     }
 
-    /// Makes the checkpoint if the prompt is there now.
+    /// Makes the next checkpoint if the prompt is there now.
     func makeCheckpoint() {
-        guard let checkpoint, generation.tokens.count >= checkpoint else { return }
-        if generation.tokens.count == checkpoint { generation.sequence.makeCheckpoint() }
-        self.checkpoint = nil
+        guard let next = checkpoints.first, generation.tokens.count >= next else { return }
+        if generation.tokens.count == next { generation.sequence.makeCheckpoint() }
+        checkpoints.removeAll { $0 <= generation.tokens.count }
     }
 
     func take(_ logits: UnsafeMutableBufferPointer<Float>) {

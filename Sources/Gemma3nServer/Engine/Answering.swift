@@ -23,7 +23,8 @@ final class Answering: @unchecked Sendable {
             for choice in 0..<work.count {
                 var options = work.options
                 if let seed = options.seed { options.seed = seed &+ UInt64(choice) }
-                streams.append((work, try room.answer(AnswerRequest(work.input, options: options, id: exchange.id))))
+                let request = AnswerRequest(work.input, options: options, id: exchange.id, cacheScope: exchange.cacheScope)
+                streams.append((work, try room.answer(request)))
             }
         }
         exchange.connection.whenClosed { [streams] in for (_, stream) in streams { stream.stop() } }

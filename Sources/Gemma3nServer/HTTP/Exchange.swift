@@ -16,6 +16,8 @@ package struct Exchange: Sendable {
     package var log: Logger
     /// What stood in the places of the route's `{names}`.
     package var parameters: [String: String] = [:]
+    /// Requests of other scopes have no use of what is computed for it.
+    package var cacheScope: String?
 
     package init(
         _ method: HTTPRequest.Method, _ path: String, query: Query = Query(), headers: HTTPFields = [:], body: [UInt8] = [], id: String = "",

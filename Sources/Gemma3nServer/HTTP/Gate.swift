@@ -46,15 +46,21 @@ package struct Gate: Sendable {
         return reply
     }
 
-    private func hasKey(_ exchange: Exchange) -> Bool {
+    /// Whose caches a request may use: with several keys, those of its own.
+    func cacheScope(of exchange: Exchange) -> String? { keys.count > 1 ? key(of: exchange).map { "key \($0)" } : nil }
+
+    private func hasKey(_ exchange: Exchange) -> Bool { key(of: exchange) != nil }
+
+    /// The number of the key that a request brings.
+    private func key(of exchange: Exchange) -> Int? {
         var given = Array((exchange.header("x-api-key") ?? "").utf8)
         if let authorization = exchange.header("authorization") {
             let parts = authorization.split(separator: " ", maxSplits: 1)
             if parts.count == 2, parts[0].lowercased() == "bearer" { given = Array(parts[1].utf8) }
         }
         // Every key is compared to its end, so that the time tells nothing about where they differ.
-        var found = false
-        for key in keys where Self.areEqual(key, given) { found = true }
+        var found: Int?
+        for (number, key) in keys.enumerated() where Self.areEqual(key, given) { found = number }
         return found
     }
 

@@ -106,6 +106,7 @@ package struct HTTPService: Sendable {
         }
         try gate.check(exchange, isOpen: found.route.isOpen)
         exchange.parameters = found.parameters
+        exchange.cacheScope = gate.cacheScope(of: exchange)
         return found.route
     }
 

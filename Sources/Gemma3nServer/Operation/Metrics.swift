@@ -15,6 +15,10 @@ struct Metrics {
         counter("prompt_tokens_total", "Tokens of prompts.", engine.promptTokens)
         counter("prompt_tokens_cached_total", "Those of them that stood in a cache.", engine.cachedTokens)
         counter("cache_hits_total", "Requests whose prompt began in a cache.", engine.cacheHits)
+        counter("prompts_joined_total", "Requests that waited for a beginning which another one was computing.", engine.joined)
+        counter("media_cache_hits_total", "Pictures and sounds that were not encoded, since they were known.", engine.mediaHits)
+        counter("media_cache_misses_total", "Pictures and sounds that were encoded.", engine.mediaMisses)
+        gauge("media_cache_bytes", "Pictures and sounds held, with what they were encoded to.", engine.mediaBytes)
         gauge("cache_bytes", "Keys and values held, of answers under way and of those that ended.", engine.cacheBytes)
         head("response_tokens_total", "Tokens of answers, by the part of the model that made them.", "counter")
         for (size, tokens) in engine.responseTokensBySize.sorted(by: { $0.key < $1.key }) { line("response_tokens_total", "size=\"\(size)\"", "\(tokens)") }
