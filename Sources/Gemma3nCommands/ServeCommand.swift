@@ -35,6 +35,8 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Seconds for a request's body to come in.", valueName: "seconds")) var bodyTime = 300
     @Option(help: ArgumentHelp("trace, debug, info, warning or error.", valueName: "level")) var logLevel = "info"
     @Option(help: ArgumentHelp("text or json.", valueName: "format")) var logFormat = "text"
+    @OptionGroup(title: "TLS") var tls: TLSOptions
+    @OptionGroup(title: "Media by URL") var media: RemoteMediaOptions
     @OptionGroup(title: "Model") var model: ModelOptions
     @OptionGroup(title: "Size") var size: SliceOptions
 
@@ -52,11 +54,13 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        let certificate = try tls.certificate()
         let directory = model.directory ?? path
         let opened = try await model.open(directory, size: size.atOpening)
         var settings = ServerSettings()
         settings.host = host
         settings.port = port
+        settings.certificate = certificate
         settings.modelName = name ?? directory.map(Self.name(ofPath:)) ?? "gemma3n-demo"
         settings.aliases = alias
         settings.version = Gemma3nCommand.version
@@ -66,6 +70,7 @@ struct ServeCommand: AsyncParsableCommand {
         settings.keys = apiKey + (Output.environment("GEMMA3N_API_KEY").map { [$0] } ?? [])
         settings.origins = cors
         settings.storePath = store
+        settings.remoteMedia = media.settings
         settings.drainSeconds = drain
         settings.connectionLimit = connections
         settings.idleSeconds = idle
@@ -74,8 +79,8 @@ struct ServeCommand: AsyncParsableCommand {
         settings.logFormat = ServerSettings.LogFormat(rawValue: logFormat) ?? .text
         let shown = host.contains(":") ? "[\(host)]" : host
         do {
-            try await ModelServer(opened, settings).run { [name = settings.modelName] port in
-                Output.line("\(name) answers at http://\(shown):\(port)")
+            try await ModelServer(opened, settings).run { [name = settings.modelName, scheme = certificate == nil ? "http" : "https"] port in
+                Output.line("\(name) answers at \(scheme)://\(shown):\(port)")
             }
         } catch let error where Gemma3nCommand.sentence(of: error) == nil {
             throw CommandError("cannot listen on \(shown), port \(port): \(error). Give another --port, or stop what uses it.")

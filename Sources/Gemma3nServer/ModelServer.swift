@@ -22,7 +22,7 @@ public struct ModelServer: Sendable {
         var routes = OperationRoutes(desk: desk, figures: figures, store: store).routes + ModelRoutes(desk: desk).routes
         routes += ChatRoutes(desk: desk).routes + CompletionRoutes(desk: desk).routes + EmbeddingRoutes(desk: desk).routes
         routes += ResponsesRoutes(desk: desk, store: store, background: background).routes + AnthropicRoutes(desk: desk).routes + OllamaRoutes(desk: desk).routes
-        routes += ConversationRoutes(store: store).routes
+        routes += ConversationRoutes(desk: desk, store: store).routes
         routes += TranscriptionRoutes(desk: desk).routes
         routes += PageRoutes().routes
         let logger = Logger(label: "gemma3n") { _ in LineLogHandler(format: settings.logFormat, logLevel: settings.logLevel.level) }

@@ -5,6 +5,8 @@ public struct ServerSettings: Sendable {
     public var host = "127.0.0.1"
     /// 0 lets the system choose.
     public var port = 8080
+    /// With one it speaks TLS, and nothing else.
+    public var certificate: ServerCertificate?
     /// What the model is called; other names that mean it too.
     public var modelName = "gemma3n"
     public var aliases: [String] = []
@@ -24,7 +26,11 @@ public struct ServerSettings: Sendable {
     /// Bytes of its header lines at most, and lines.
     public var headerLimit = 32 << 10
     public var headerCountLimit = 100
+    /// Media that requests name by URL; nil fetches none.
+    public var remoteMedia: RemoteMediaSettings?
     public var connectionLimit = 512
+    /// Seconds for a TLS handshake.
+    public var handshakeSeconds = 10
     /// Seconds without a byte between requests, and for all header lines of one.
     public var idleSeconds = 75
     /// Seconds for a whole body to come in, and for a client to take what was sent.

@@ -23,7 +23,7 @@ class Server:
         self.process = subprocess.Popen(
             [PROGRAM, "serve", "--port", "0", "--log-level", "error", *arguments], stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
-        self.url = re.search(r"http://\S+", line).group(0)
+        self.url = re.search(r"https?://\S+", line).group(0)
 
     def stop(self):
         """Ends it as an operator would; returns its exit code."""

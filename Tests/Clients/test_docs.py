@@ -1,4 +1,4 @@
-"""The curl lines of docs/server.md, as they stand there."""
+"""The curl lines of docs/server.md, as they stand there; blocks marked "not-run" need the internet or a server of their own."""
 
 import re
 import shlex

@@ -11,7 +11,7 @@ public import Tokenization
 ///     {"type": "image_url", "image_url": {"url": "cat.png"}}           or "image_url": "cat.png"
 ///     {"type": "audio_url", "audio_url": {"url": "file:///voice.wav"}}
 ///     {"type": "video_url", "video_url": {"url": "clip.mp4"}}
-///     {"type": "input_audio", "input_audio": {"data": "<base64>", "format": "wav"}}
+///     {"type": "input_audio", "input_audio": {"data": "<base64>", "format": "wav"}}    or "url"
 ///     {"type": "input_video", "input_video": {"data": "<base64>"}}     or "url"
 ///     {"type": "image", "image": "cat.png"}                            the reference library's own form; likewise audio, video
 ///
@@ -152,7 +152,9 @@ extension MessageInput {
             return .audio(.encoded(try source(json, ["audio_url", "audio", "url", "path"], at: place, resolve)))
         case "video_url", "video":
             return .video(.encoded(try source(json, ["video_url", "video", "url", "path"], at: place, resolve), VideoSampling()))
-        case "input_audio": return .audio(.encoded(try data(json, "input_audio", at: place)))
+        case "input_audio":
+            if json["input_audio"]?["url"] != nil { return .audio(.encoded(try source(json, ["input_audio"], at: place, resolve))) }
+            return .audio(.encoded(try data(json, "input_audio", at: place)))
         case "input_video":
             if json["input_video"]?["url"] != nil { return .video(.encoded(try source(json, ["input_video"], at: place, resolve), VideoSampling())) }
             return .video(.encoded(try data(json, "input_video", at: place), VideoSampling()))

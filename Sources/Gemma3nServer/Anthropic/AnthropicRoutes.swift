@@ -10,14 +10,14 @@ struct AnthropicRoutes {
         [
             Route(.post, "/v1/messages") { [self] in try await answer($0) },
             Route(.post, "/v1/messages/count_tokens") { [desk] exchange in
-                let request = try AnthropicRequest(try exchange.fields(), desk, needsMaximum: false)
+                let request = try AnthropicRequest(try await desk.fields(of: exchange), desk, needsMaximum: false)
                 return .json(["input_tokens": .number(JSONNumber(try await desk.tokenCount(request.work)))])
             },
         ]
     }
 
     private func answer(_ exchange: Exchange) async throws -> Reply {
-        let request = try AnthropicRequest(try exchange.fields(), desk)
+        let request = try AnthropicRequest(try await desk.fields(of: exchange), desk)
         let answering = try desk.begin(request.work, for: exchange)
         let writer = AnthropicWriter(id: RequestID.random("msg_"), model: request.model, requestID: exchange.id)
         guard request.streams else {

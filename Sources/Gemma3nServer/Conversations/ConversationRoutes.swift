@@ -3,12 +3,13 @@ internal import HTTPTypes
 
 /// `/v1/conversations`
 struct ConversationRoutes {
+    let desk: Desk
     let store: Store
 
     var routes: [Route] {
         [
-            Route(.post, "/v1/conversations") { [store] exchange in
-                let fields = try exchange.fields()
+            Route(.post, "/v1/conversations") { [desk, store] exchange in
+                let fields = try await desk.fields(of: exchange)
                 let metadata = try Metadata.read(fields) ?? [:]
                 return .json(Self.json(try await store.createConversation(metadata: metadata, items: try Self.items(fields) ?? [])))
             },
@@ -22,8 +23,8 @@ struct ConversationRoutes {
                 try await store.delete(conversation: Self.id(exchange))
                 return .json(["id": .string(Self.id(exchange)), "object": "conversation.deleted", "deleted": true])
             },
-            Route(.post, "/v1/conversations/{id}/items") { [store] exchange in
-                let fields = try exchange.fields()
+            Route(.post, "/v1/conversations/{id}/items") { [desk, store] exchange in
+                let fields = try await desk.fields(of: exchange)
                 guard let items = try Self.items(fields), !items.isEmpty else { throw fields.refusal("items", "must be an array of 1 to 20 items, but is missing or empty.") }
                 let added = try await store.add(items, toConversation: Self.id(exchange))
                 return .json(ListWish.reply(added, hasMore: false))

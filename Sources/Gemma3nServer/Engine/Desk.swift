@@ -12,6 +12,8 @@ final class Desk: Sendable {
     let room: EngineRoom
     /// Of the model's weights, in 64 hexadecimal digits.
     let identity: String
+    /// Nil where nothing is fetched from the network.
+    let media: RemoteMedia?
     private let listening = Atomic<Bool>(false)
     private let stopping = Atomic<Bool>(false)
 
@@ -19,6 +21,7 @@ final class Desk: Sendable {
         self.model = model
         self.settings = settings
         identity = ModelIdentity.digest(of: model)
+        media = settings.remoteMedia.map { RemoteMedia($0) }
         room = EngineRoom(model, limits: EngineLimits(maximumRunning: settings.parallel, maximumQueued: settings.queue, maximumKept: 128))
     }
 

@@ -17,6 +17,7 @@ package final class Connection: Sendable {
     package init() {}
 
     var isClosed: Bool { state.withLock { $0.isClosed } }
+    var isCutOff: Bool { state.withLock { $0.isCutOff } }
 
     /// What to do when the client goes away; at once if it has. The last one asked for counts.
     func whenClosed(_ action: (@Sendable () -> Void)?) {

@@ -35,17 +35,19 @@ struct Listener: Sendable {
                 try await service.respond(to: request, writer, watch.connection)
             },
             configuration: configuration)
-        let server = Server(
-            childChannelSetup: channel,
+        let certificate = settings.certificate
+        let child: any ServerChildChannel =
+            if let certificate { SecureChannel(base: channel, certificate: certificate, handshakeSeconds: settings.handshakeSeconds) } else { channel }
+        let server = child.server(
             configuration: ServerConfiguration(
                 address: .hostname(settings.host, port: settings.port),
                 availableConnectionsDelegate: MaximumAvailableConnections(settings.connectionLimit, logger: service.logger)),
             onServerRunning: { await onStart($0.localAddress?.port ?? settings.port) },
             eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: Self.quiet)
         // Told to stop from the last to the first, each when the one behind it has ended.
-        let group = ServiceGroup(configuration: ServiceGroupConfiguration(
-            services: [.init(service: Farewell(action: onDrained)), .init(service: server), .init(service: Farewell(action: onStop))],
-            logger: Self.quiet))
+        var services: [any Service] = [Farewell(action: onDrained), server, Farewell(action: onStop)]
+        if let certificate { services.append(CertificateRenewal(certificate: certificate, logger: service.logger)) }
+        let group = ServiceGroup(configuration: ServiceGroupConfiguration(services: services.map { .init(service: $0) }, logger: Self.quiet))
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }

@@ -10,7 +10,7 @@ struct ChatRoutes {
     var routes: [Route] { [Route(.post, "/v1/chat/completions") { [self] in try await answer($0) }] }
 
     private func answer(_ exchange: Exchange) async throws -> Reply {
-        let request = try ChatRequest(try exchange.fields(), desk)
+        let request = try ChatRequest(try await desk.fields(of: exchange), desk)
         let answering = try desk.begin(request.work, for: exchange)
         let writer = ChatWriter(
             id: RequestID.random("chatcmpl-"), model: request.model, created: TimeStamp.now.seconds, desk: desk,

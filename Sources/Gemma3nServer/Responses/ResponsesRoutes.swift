@@ -12,7 +12,7 @@ struct ResponsesRoutes {
         [
             Route(.post, "/v1/responses") { [self] in try await answer($0) },
             Route(.post, "/v1/responses/input_tokens") { [self] exchange in
-                let request = try await request(try exchange.fields())
+                let request = try await request(try await desk.fields(of: exchange))
                 return .json(["object": "response.input_tokens", "input_tokens": .number(JSONNumber(try await desk.tokenCount(request.work)))])
             },
             Route(.get, "/v1/responses/{id}") { [self] in try await tell($0) },
@@ -50,7 +50,7 @@ struct ResponsesRoutes {
     }
 
     private func answer(_ exchange: Exchange) async throws -> Reply {
-        let fields = try exchange.fields()
+        let fields = try await desk.fields(of: exchange)
         let request = try await request(fields)
         if request.isBackground {
             let run = try await background.begin(request, .object(fields.object), exchange)
