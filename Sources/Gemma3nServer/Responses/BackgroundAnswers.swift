@@ -68,8 +68,13 @@ final class BackgroundAnswers: Sendable {
             do {
                 let answering = try await begin()
                 isKept = try await run.writer.stream(answering, to: { run.send($0) }, begun: { run.response = $0 }) { response in
-                    run.response = response
-                    try await store.end(id, response, events: run.told)
+                    // Nobody is told before it is written.
+                    do {
+                        if try await store.end(id, response, events: run.told) { run.response = response }
+                    } catch {
+                        run.response = run.writer.frame("failed", error: ResponsesWriter.told(error))
+                        throw error
+                    }
                 }
             } catch {
                 run.response = run.writer.frame("failed", error: ResponsesWriter.told(error))

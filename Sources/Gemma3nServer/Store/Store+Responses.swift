@@ -202,6 +202,6 @@ extension Store {
         for row in try Row.fetchAll(db, sql: "SELECT id, response FROM response WHERE \(underWay) AND request IS NULL") {
             try settle(row["id"], try json(row["response"]).adding("status", "failed").adding("error", error), db)
         }
-        return try String.fetchAll(db, sql: "SELECT id FROM response WHERE \(underWay) ORDER BY usedAt")
+        return try String.fetchAll(db, sql: "SELECT id FROM response INDEXED BY responseUnderWay WHERE \(underWay) ORDER BY usedAt")
     }
 }

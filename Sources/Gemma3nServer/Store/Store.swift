@@ -150,7 +150,7 @@ package final class Store: Sendable {
         func number(_ sql: String) throws -> Int { try Int.fetchOne(db, sql: sql) ?? 0 }
         let pages = try number("PRAGMA page_count") - number("PRAGMA freelist_count")
         return Figures(
-            responses: try number("SELECT count(*) FROM response WHERE isVisible"), conversations: try number("SELECT count(*) FROM conversation"),
+            responses: try number("SELECT count(*) FROM response WHERE isVisible = 1"), conversations: try number("SELECT count(*) FROM conversation"),
             bytes: try pages * number("PRAGMA page_size"))
     }
 }

@@ -24,6 +24,8 @@ enum StoreSchema {
                         UNIQUE (conversation, id)
                     ) STRICT;
 
+                    CREATE INDEX itemOrder ON item(conversation, number);
+
                     CREATE TABLE response (
                         id TEXT PRIMARY KEY NOT NULL,
                         usedAt INTEGER NOT NULL,
@@ -44,6 +46,7 @@ enum StoreSchema {
                         events TEXT
                     ) STRICT;
                     CREATE INDEX responseUse ON response(usedAt);
+                    CREATE INDEX responseVisible ON response(isVisible);
                     CREATE INDEX responsePrevious ON response(previous) WHERE previous IS NOT NULL;
                     CREATE INDEX responseUnderWay ON response(conversation) WHERE status IN ('queued', 'in_progress');
                     """)
