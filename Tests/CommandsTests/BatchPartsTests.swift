@@ -1,5 +1,6 @@
 import Foundation
 import Gemma3nCommands
+import Gemma3nHost
 import Synchronization
 import Testing
 

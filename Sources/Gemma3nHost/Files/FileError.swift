@@ -21,6 +21,8 @@ public struct FileError: Error, Sendable, Equatable {
         case tooLarge = "too_large"
         case diskFull = "disk_full"
         case inputOutput = "input_output"
+        /// Another process has it.
+        case inUse = "in_use"
     }
 
     public let code: Code

@@ -1,5 +1,5 @@
 /// The still-picture formats, told apart by their first bytes.
-enum ImageFormat: String, Sendable {
+package enum ImageFormat: String, Sendable {
     case png = "PNG"
     case jpeg = "JPEG"
     case webp = "WebP"
@@ -7,7 +7,7 @@ enum ImageFormat: String, Sendable {
     case bmp = "BMP"
     case tiff = "TIFF"
 
-    init?(_ bytes: UnsafeRawBufferPointer) {
+    package init?(_ bytes: UnsafeRawBufferPointer) {
         func starts(_ magic: [UInt8], at offset: Int = 0) -> Bool {
             bytes.count >= offset + magic.count && bytes[offset..<offset + magic.count].elementsEqual(magic)
         }

@@ -1,4 +1,5 @@
 internal import Checkpoint
+internal import Gemma3nHost
 internal import Synchronization
 
 #if canImport(Darwin)

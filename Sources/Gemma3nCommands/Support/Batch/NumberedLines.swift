@@ -1,3 +1,5 @@
+internal import Gemma3nHost
+
 #if canImport(Darwin)
 internal import Darwin
 #elseif canImport(Musl)

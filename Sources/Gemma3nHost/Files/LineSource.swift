@@ -24,18 +24,23 @@ package final class LineSource {
 
     private let descriptor: Int32
     private let limit: Int
+    private let name: String
     private var buffer = [UInt8](repeating: 0, count: 1 << 16)
     private var unread = 0..<0
 
-    package init(descriptor: Int32, limit: Int = .max) {
+    /// - Parameters:
+    ///   - limit: Bytes of a line that are kept at most.
+    ///   - name: What error sentences call it.
+    package init(descriptor: Int32, limit: Int = .max, name: String = "the input") {
         self.descriptor = descriptor
         self.limit = limit
+        self.name = name
     }
 
     /// The next line; nil at the end. An end of line at the very end of the input begins no further line.
     ///
-    /// - Throws: `CommandError` if the system cannot read.
-    package func next() throws -> Line? {
+    /// - Throws: `FileError` if the system cannot read.
+    package func next() throws(FileError) -> Line? {
         var bytes: [UInt8] = []
         var count = 0
         while true {
@@ -52,7 +57,7 @@ package final class LineSource {
         }
     }
 
-    private func read() throws -> Int {
+    private func read() throws(FileError) -> Int {
         while true {
             let count = posixRead(descriptor, &buffer, buffer.count)
             if count >= 0 { return count }
@@ -61,7 +66,7 @@ package final class LineSource {
             case EAGAIN:
                 var ready = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
                 _ = poll(&ready, 1, -1)
-            default: throw CommandError("cannot read the input: \(String(cString: strerror(errno)).lowercased()).")
+            default: throw FileError(errno: errno, "read", name)
             }
         }
     }
