@@ -33,6 +33,7 @@ struct ServerUnderTest {
             let text = Mutex("")
             try? await produce { more in text.withLock { $0 += more } }
             return Answer(reply: reply, text: text.withLock { $0 })
+        case .file(let file): return Answer(reply: reply, text: String(decoding: (try? file.read(at: 0, count: file.byteCount)) ?? [], as: UTF8.self))
         }
     }
 

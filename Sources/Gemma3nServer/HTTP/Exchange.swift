@@ -2,7 +2,7 @@ internal import Checkpoint
 package import HTTPTypes
 package import Logging
 
-/// A request, whole, as the routes see it.
+/// A request, whole but for uploads, as the routes see it.
 package struct Exchange: Sendable {
     package let method: HTTPRequest.Method
     /// Percent-decoded, without the query.
@@ -10,6 +10,10 @@ package struct Exchange: Sendable {
     package let query: Query
     package let headers: HTTPFields
     package let body: [UInt8]
+    /// Of routes that take uploads: the body as it comes.
+    package var upload: IncomingBody?
+    /// Whether nobody waits for it: lines of a batch give way to requests of users.
+    package var isBackground = false
     /// What is logged with it and told to the client.
     package let id: String
     package let connection: Connection

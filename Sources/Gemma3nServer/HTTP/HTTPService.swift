@@ -1,4 +1,5 @@
 internal import Checkpoint
+internal import Gemma3nHost
 internal import HTTPTypes
 internal import HummingbirdCore
 internal import Logging
@@ -42,7 +43,7 @@ package struct HTTPService: Sendable {
             // Who may not ask, or asks for what is not there, is told before the body is read.
             let route = try enter(&exchange)
             routeName = route.name
-            if request.method != .options { try await readBody(of: request, into: &exchange, writer) }
+            if request.method != .options { try await readBody(of: request, route, into: &exchange, writer) }
             reply = try await route.handler(exchange)
         } catch {
             reply = .refusal(refusal(of: error, exchange), dialect, requestID: id)
@@ -58,13 +59,14 @@ package struct HTTPService: Sendable {
             failure = error
         }
         let seconds = start.duration(to: .now) / .seconds(1)
+        let bytesIn = exchange.upload?.byteCount ?? exchange.body.count
         figures.end(
-            route: routeName, method: request.method.rawValue, status: reply.status, seconds: seconds, bytesIn: exchange.body.count,
+            route: routeName, method: request.method.rawValue, status: reply.status, seconds: seconds, bytesIn: bytesIn,
             cancelled: connection.isClosed)
         log.info(
             "\(request.method.rawValue) \(shown(path))",
             metadata: [
-                "status": "\(reply.status)", "ms": "\(Int(seconds * 1000))", "in": "\(exchange.body.count)",
+                "status": "\(reply.status)", "ms": "\(Int(seconds * 1000))", "in": "\(bytesIn)",
                 "gone": connection.isClosed ? "true" : "false",
             ])
         connection.whenClosed(nil)
@@ -78,7 +80,8 @@ package struct HTTPService: Sendable {
         var exchange = exchange
         do {
             let route = try enter(&exchange)
-            if exchange.body.count > settings.bodyLimit { throw tooLarge() }
+            if exchange.body.count > route.uploadLimit ?? settings.bodyLimit { throw tooLarge(route) }
+            if route.uploadLimit != nil { exchange.upload = IncomingBody(exchange.body) }
             return try await route.handler(exchange)
         } catch {
             return .refusal(refusal(of: error, exchange), Dialect(path: exchange.path), requestID: exchange.id)
@@ -110,23 +113,28 @@ package struct HTTPService: Sendable {
         return found.route
     }
 
-    private func tooLarge() -> Refusal {
-        Refusal(413, "The body is larger than \(settings.bodyLimit) bytes, the most this server takes (--max-body).", code: "request_too_large")
+    private func tooLarge(_ route: Route) -> Refusal {
+        let (limit, option) = route.uploadLimit.map { ($0, "--max-file") } ?? (settings.bodyLimit, "--max-body")
+        return Refusal(413, "The body is larger than \(limit) bytes, the most this server takes here (\(option)).", code: "request_too_large")
     }
 
-    private func readBody(of request: Request, into exchange: inout Exchange, _ writer: borrowing ResponseWriter) async throws {
+    private func readBody(of request: Request, _ route: Route, into exchange: inout Exchange, _ writer: borrowing ResponseWriter) async throws {
         let announced = request.headers[.contentLength].flatMap { Int($0) }
-        if let announced, announced > settings.bodyLimit { throw tooLarge() }
+        if let announced, announced > route.uploadLimit ?? settings.bodyLimit { throw tooLarge(route) }
         if request.headers[.expect]?.lowercased() == "100-continue" { try await writer.writeInformationalHead(HTTPResponse(status: .continue)) }
+        if let limit = route.uploadLimit {
+            exchange.upload = IncomingBody(request.body, limit: limit, tooLarge: tooLarge(route))
+            return
+        }
         var body: [UInt8] = []
         body.reserveCapacity(min(announced ?? 0, 1 << 20))
         do {
             for try await buffer in request.body {
-                if body.count + buffer.readableBytes > settings.bodyLimit { throw tooLarge() }
+                if body.count + buffer.readableBytes > settings.bodyLimit { throw tooLarge(route) }
                 body += buffer.readableBytesView
             }
         } catch let error where !(error is Refusal) {
-            throw Refusal(400, "The body is cut off or malformed.", code: "invalid_body")
+            throw IncomingBody.cutOff
         }
         exchange = exchange.with(body: body)
     }
@@ -149,8 +157,24 @@ package struct HTTPService: Sendable {
             let out = StreamWriter(try await writer.writeHead(head))
             try await produce { try await out.write($0) }
             try await out.finish()
+        case .file(let file):
+            head.headerFields[.contentLength] = "\(file.byteCount)"
+            guard bodyIsWanted else { return try await writer.writeResponse(head) }
+            let out = StreamWriter(try await writer.writeHead(head))
+            var sent = 0
+            while sent < file.byteCount {
+                let bytes = try await onDisk { [sent] in try file.read(at: sent, count: min(Self.filePiece, file.byteCount - sent)) }
+                // Shortened by somebody else: the client is to see that bytes are missing.
+                guard !bytes.isEmpty else { throw IncomingBody.cutOff }
+                sent += bytes.count
+                try await out.write(bytes)
+            }
+            try await out.finish()
         }
     }
+
+    /// Bytes of a file that are in memory at once.
+    private static let filePiece = 256 << 10
 
     /// A path for the log: no line breaks, not endless.
     private func shown(_ path: String) -> String {
@@ -176,5 +200,6 @@ private final class StreamWriter: @unchecked Sendable {
     init(_ writer: any ResponseBodyWriter) { self.writer = writer }
 
     func write(_ text: String) async throws { try await writer.write(ByteBuffer(string: text)) }
+    func write(_ bytes: [UInt8]) async throws { try await writer.write(ByteBuffer(bytes: bytes)) }
     func finish() async throws { try await writer.finish(nil) }
 }

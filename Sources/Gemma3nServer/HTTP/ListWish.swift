@@ -8,8 +8,8 @@ struct ListWish {
     let after: String?
 
     /// - Throws: 400 naming the parameter.
-    init(_ query: Query, limits: ClosedRange<Int> = 1...100) throws(Refusal) {
-        limit = try query.int("limit", limits) ?? 20
+    init(_ query: Query, limits: ClosedRange<Int> = 1...100, otherwise: Int = 20) throws(Refusal) {
+        limit = try query.int("limit", limits) ?? otherwise
         isDescending = try query.word("order", of: ["asc", "desc"]) != "asc"
         after = query["after"]
     }

@@ -30,6 +30,8 @@ extension Refusal {
         case let error as Refusal: self = error
         case let error as SessionError: self.init(error)
         case let error as StoreError: self.init(error.code == .full ? 507 : 500, error.message, code: "store_\(error.code.rawValue)")
+        case let error as FileError where error.code == .diskFull:
+            self.init(507, "The server's disk has no room for this. Delete files that are no longer needed, or try again later.", code: "insufficient_storage")
         case is CancellationError: self.init(499, "The client went away.", code: "cancelled")
         default: self.init(500, "The server failed to answer. Its log says more.", code: "internal_error")
         }

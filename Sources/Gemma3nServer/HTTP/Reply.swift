@@ -1,4 +1,5 @@
 package import Checkpoint
+package import Gemma3nHost
 package import HTTPTypes
 
 /// Sends the next piece of a reply, and waits until the client takes it.
@@ -14,6 +15,7 @@ package struct Reply: Sendable {
         case bytes([UInt8])
         /// Written as it comes about. What it throws cuts the connection: errors that a client should read are written first.
         case stream(@Sendable (ReplySink) async throws -> Void)
+        case file(OpenFile)
     }
 
     package init(status: Int = 200, type: String? = nil, headers: HTTPFields = [:], _ body: Body) {

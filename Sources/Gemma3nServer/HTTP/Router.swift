@@ -11,13 +11,16 @@ package struct Route: Sendable {
     package let name: String
     /// Whether it answers without a key.
     package let isOpen: Bool
+    /// Bytes of a body that the handler reads as it comes; nil if it gets the body whole, within the limit of all.
+    package let uploadLimit: Int?
     package let handler: Handler
 
-    package init(_ method: HTTPRequest.Method, _ pattern: String, isOpen: Bool = false, _ handler: @escaping Handler) {
+    package init(_ method: HTTPRequest.Method, _ pattern: String, isOpen: Bool = false, uploadLimit: Int? = nil, _ handler: @escaping Handler) {
         self.method = method
         self.pattern = pattern.split(separator: "/")
         name = pattern
         self.isOpen = isOpen
+        self.uploadLimit = uploadLimit
         self.handler = handler
     }
 
