@@ -24,6 +24,13 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Answers that are computed together.", valueName: "n")) var parallel = 16
     @Option(help: ArgumentHelp("Requests that wait; further ones are told to come again later.", valueName: "n")) var queue = 64
     @Option(help: ArgumentHelp("A request's body at most.", valueName: "size")) var maxBody: MemorySize?
+    @Option(help: ArgumentHelp(
+        "The folder of uploaded files and of batches, used by this server alone. By default gemma3n/files in $XDG_STATE_HOME or ~/.local/state, made with the first file.",
+        valueName: "directory"))
+    var files: String?
+    @Option(help: ArgumentHelp("An uploaded file at most; 512MiB by default.", valueName: "size")) var maxFile: MemorySize?
+    @Option(help: ArgumentHelp("Lines of batches that are computed together, in places that users leave free; by default a quarter of --parallel.", valueName: "n"))
+    var batchLines: Int?
     @Option(help: ArgumentHelp("A key that callers must send; may be given several times. GEMMA3N_API_KEY in the environment is one, too.", valueName: "key"))
     var apiKey: [String] = []
     @Option(help: ArgumentHelp("A file that keeps responses and conversations; made if it is not there. Without it the newest are kept in memory.", valueName: "file"))
@@ -44,6 +51,7 @@ struct ServeCommand: AsyncParsableCommand {
         for (name, value, range) in [
             ("--port", port, 0...65535), ("--parallel", parallel, 1...256), ("--queue", queue, 0...100_000), ("--drain", drain, 0...86400),
             ("--connections", connections, 1...100_000), ("--idle", idle, 1...86400), ("--body-time", bodyTime, 1...86400),
+            ("--batch-lines", batchLines ?? 1, 1...256),
         ] where !range.contains(value) {
             throw ValidationError("\(name) is \(value), expected \(range.lowerBound) to \(range.upperBound).")
         }
@@ -67,6 +75,9 @@ struct ServeCommand: AsyncParsableCommand {
         settings.parallel = parallel
         settings.queue = queue
         if let maxBody { settings.bodyLimit = maxBody.bytes }
+        settings.files = files
+        if let maxFile { settings.fileLimit = maxFile.bytes }
+        settings.batchLines = batchLines
         settings.keys = apiKey + (Output.environment("GEMMA3N_API_KEY").map { [$0] } ?? [])
         settings.origins = cors
         settings.storePath = store

@@ -23,6 +23,14 @@ public struct ServerSettings: Sendable {
 
     /// Bytes of a request's body at most.
     public var bodyLimit = 64 << 20
+    /// Bytes of an uploaded file at most.
+    public var fileLimit = 512 << 20
+    /// The folder of uploaded files and of batches; nil is one of the user's own, made when the first file comes.
+    public var files: String?
+    /// Lines of batches that are computed together at most; nil is a quarter of `parallel`.
+    public var batchLines: Int?
+    /// Seconds since 1970: for what expires.
+    package var clock: @Sendable () -> Int = { TimeStamp.now.seconds }
     /// Bytes of its header lines at most, and lines.
     public var headerLimit = 32 << 10
     public var headerCountLimit = 100

@@ -6,6 +6,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import tempfile
 
 import httpx
 import pytest
@@ -17,11 +18,13 @@ KEY = "sk-test"
 
 
 class Server:
-    """A server of its own on a free port."""
+    """A server of its own on a free port, with a state directory of its own."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, **options):
+        self.state = tempfile.TemporaryDirectory()
         self.process = subprocess.Popen(
-            [PROGRAM, "serve", "--port", "0", "--log-level", "error", *arguments], stdout=subprocess.PIPE, text=True)
+            [PROGRAM, "serve", "--port", "0", "--log-level", "error", *arguments], stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "XDG_STATE_HOME": self.state.name}, **options)
         line = self.process.stdout.readline()
         self.url = re.search(r"https?://\S+", line).group(0)
 
@@ -29,6 +32,11 @@ class Server:
         """Ends it as an operator would; returns its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=60)
+
+    def kill(self):
+        """Ends it as a power cut would."""
+        self.process.kill()
+        self.process.wait(timeout=60)
 
 
 def pytest_configure(config):

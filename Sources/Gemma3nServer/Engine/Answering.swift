@@ -14,19 +14,36 @@ final class Answering: @unchecked Sendable {
     private var iterator: AsyncThrowingStream<Piece, any Error>.Iterator
     private var first: Piece?
 
-    /// Begins answers: they end when the reader or the client goes away.
+    /// Begins answers: they end when the reader or the client goes away. Those of a line of a batch are begun one after the other.
     ///
     /// - Throws: `rateLimited`, `shuttingDown`.
     init(_ works: [ChatWork], _ room: EngineRoom, _ exchange: Exchange) throws(SessionError) {
-        var streams: [(work: ChatWork, stream: AnswerStream)] = []
+        var requests: [(work: ChatWork, request: AnswerRequest)] = []
         for work in works {
             for choice in 0..<work.count {
                 var options = work.options
                 if let seed = options.seed { options.seed = seed &+ UInt64(choice) }
-                let request = AnswerRequest(work.input, options: options, id: exchange.id, cacheScope: exchange.cacheScope)
-                streams.append((work, try room.answer(request)))
+                requests.append((work, AnswerRequest(work.input, options: options, id: exchange.id, cacheScope: exchange.cacheScope)))
             }
         }
+        guard !exchange.isBackground else {
+            let (pieces, continuation) = AsyncThrowingStream<Piece, any Error>.makeStream(bufferingPolicy: .unbounded)
+            let reading = Task { [requests] in
+                do {
+                    for (choice, (work, request)) in requests.enumerated() {
+                        try await Self.read(try room.answer(request), work) { continuation.yield(Piece(choice: choice, piece: $0)) }
+                    }
+                    continuation.finish()
+                } catch {
+                    continuation.finish(throwing: error)
+                }
+            }
+            exchange.connection.whenClosed { reading.cancel() }
+            iterator = pieces.makeAsyncIterator()
+            return
+        }
+        var streams: [(work: ChatWork, stream: AnswerStream)] = []
+        for (work, request) in requests { streams.append((work, try room.answer(request))) }
         exchange.connection.whenClosed { [streams] in for (_, stream) in streams { stream.stop() } }
         let (pieces, continuation) = AsyncThrowingStream<Piece, any Error>.makeStream(bufferingPolicy: .unbounded)
         let reading = Task { [streams] in

@@ -14,6 +14,8 @@ final class Desk: Sendable {
     let identity: String
     /// Nil where nothing is fetched from the network.
     let media: RemoteMedia?
+    let places: BatchPlaces
+    let storage: Storage
     private let listening = Atomic<Bool>(false)
     private let stopping = Atomic<Bool>(false)
 
@@ -23,6 +25,8 @@ final class Desk: Sendable {
         identity = ModelIdentity.digest(of: model)
         media = settings.remoteMedia.map { RemoteMedia($0) }
         room = EngineRoom(model, limits: EngineLimits(maximumRunning: settings.parallel, maximumQueued: settings.queue, maximumKept: 128))
+        places = BatchPlaces(room, limit: settings.batchLines)
+        storage = Storage(settings)
     }
 
     /// Takes answers on, in order.
@@ -31,6 +35,7 @@ final class Desk: Sendable {
     func begin(_ works: ChatWork..., for exchange: Exchange) throws(Refusal) -> Answering { try begin(works, for: exchange) }
 
     func begin(_ works: [ChatWork], for exchange: Exchange) throws(Refusal) -> Answering {
+        if !exchange.isBackground { places.makeRoom(for: works.reduce(0) { $0 + $1.count }) }
         do throws(SessionError) {
             return try Answering(works, room, exchange)
         } catch {

@@ -18,7 +18,7 @@ struct MessageDraft {
 
     /// Media in base64 without a word about what they are.
     mutating func add(base64: String) {
-        let type = Self.kind(ofBase64: base64)
+        let type = Self.kind(ofBase64: base64) ?? "image"
         parts.append(["type": .string("\(type)_url"), "url": .string("data:application/octet-stream;base64,\(base64)")])
     }
 
@@ -35,13 +35,13 @@ struct MessageDraft {
         return .object(JSONObject(members.map { .init(key: $0.0, value: $0.1) }))
     }
 
-    /// Sound and video are told from pictures by how they begin.
-    private static func kind(ofBase64 text: String) -> String {
-        guard let bytes = try? decodeBase64(text.utf8.prefix(16), name: "") else { return "image" }
+    /// Pictures, sound and video are told apart by how they begin; nil if it is none of them.
+    static func kind(ofBase64 text: String) -> String? {
+        guard let bytes = try? decodeBase64(text.utf8.prefix(40), name: "") else { return nil }
         func stands(_ word: String, at place: Int) -> Bool { bytes.dropFirst(place).starts(with: word.utf8) }
         if stands("WAVE", at: 8) || stands("ID3", at: 0) || stands("OggS", at: 0) || stands("fLaC", at: 0) || stands("ftypM4A", at: 4) { return "audio" }
         if bytes.count > 1, bytes[0] == 0xFF, bytes[1] & 0xE0 == 0xE0 { return "audio" }
         if stands("ftyp", at: 4) || bytes.starts(with: [0x1A, 0x45, 0xDF, 0xA3]) { return "video" }
-        return "image"
+        return bytes.withUnsafeBytes { ImageFormat($0) } == nil ? nil : "image"
     }
 }

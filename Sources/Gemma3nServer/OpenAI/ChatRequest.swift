@@ -14,7 +14,7 @@ struct ChatRequest {
     init(_ fields: Fields, _ desk: Desk) throws(Refusal) {
         model = try fields.string("model") ?? desk.settings.modelName
         guard let json = fields["messages"] else { throw fields.refusal("messages", "is missing, expected an array of messages.", code: "invalid_type") }
-        let messages = try Messages.parse(try FunctionFields.messages(json), at: "messages")
+        let messages = try Messages.parse(try UploadedMedia(desk).placed(in: try FunctionFields.messages(json), at: "messages"), at: "messages")
         var options = try SamplingFields.options(fields, desk)
         options.maximumResponseTokens = try fields.int("max_tokens", 0...Int.max)
         if let most = try fields.int("max_completion_tokens", 0...Int.max) { options.maximumResponseTokens = most }

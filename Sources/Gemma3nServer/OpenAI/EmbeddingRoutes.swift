@@ -20,7 +20,13 @@ struct EmbeddingRoutes {
             throw fields.refusal("encoding_format", "is \"\(format.prefix(40))\", expected \"float\" or \"base64\".")
         }
         let dimensions = try fields.int("dimensions", 1...desk.model.model.configuration.text.hiddenSize)
-        let (vectors, tokenCount) = try await desk.room.embeddings(of: inputs)
+        var (vectors, tokenCount): ([[Float]], Int) = ([], 0)
+        // Those of a batch one by one: others come between.
+        for part in exchange.isBackground ? inputs.map({ [$0] }) : [inputs] {
+            let (more, count) = try await desk.room.embeddings(of: part)
+            vectors += more
+            tokenCount += count
+        }
         let data: [JSONValue] = vectors.enumerated().map { index, vector in
             let vector = Embedding.shortened(vector, dimensions)
             return [

@@ -48,6 +48,20 @@ struct Metrics {
         gauge("process_resident_bytes", "Memory this process holds.", ProcessFigures.residentBytes ?? 0)
     }
 
+    /// - Parameter storage: Nil as long as there are no files.
+    mutating func add(_ storage: Storage.Opened?, _ lines: (completed: Int, failed: Int)) {
+        let files = storage?.files.figures ?? FileStore.Figures()
+        gauge("files", "Files that were uploaded or that batches wrote.", files.count)
+        gauge("files_bytes", "Their bytes.", files.byteCount)
+        head("batches", "Batches by status.", "gauge")
+        let batches = storage?.batches.all ?? []
+        for status in Batch.Status.allCases {
+            line("batches", "status=\"\(status.rawValue)\"", "\(batches.count { $0.status == status })")
+        }
+        counter("batch_lines_completed_total", "Lines of batches that were answered.", lines.completed)
+        counter("batch_lines_failed_total", "Lines of batches that failed.", lines.failed)
+    }
+
     private mutating func counter(_ name: String, _ help: String, _ value: Int) {
         head(name, help, "counter")
         line(name, "", "\(value)")

@@ -7,6 +7,7 @@ struct OperationRoutes {
     let desk: Desk
     let figures: HTTPFigures
     let store: Store
+    let batches: BatchRunner
 
     var routes: [Route] {
         [
@@ -15,8 +16,10 @@ struct OperationRoutes {
                 if desk.isStopping { throw Refusal(503, "The server is stopping.", code: "stopping", retryAfter: 5) }
                 return .json(["status": "ready"])
             },
-            Route(.get, "/metrics") { [desk, figures, store] _ in
-                .text(Metrics(desk.room.figures, figures.counted, try await store.figures()).text, type: "text/plain; version=0.0.4; charset=utf-8")
+            Route(.get, "/metrics") { [desk, figures, store, batches] _ in
+                var metrics = Metrics(desk.room.figures, figures.counted, try await store.figures())
+                metrics.add(desk.storage.current, batches.linesDone)
+                return .text(metrics.text, type: "text/plain; version=0.0.4; charset=utf-8")
             },
         ]
     }

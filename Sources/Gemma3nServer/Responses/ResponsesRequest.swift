@@ -39,7 +39,8 @@ struct ResponsesRequest {
         if let instructions = try fields.string("instructions") {
             messages.insert(["role": "system", "content": .string(instructions)], at: 0)
         }
-        work = ChatWork(.messages(try Messages.parse(.array(messages), at: "input")), options: options, calling: calling)
+        let placed = try UploadedMedia(desk).placed(in: .array(messages), at: "input")
+        work = ChatWork(.messages(try Messages.parse(placed, at: "input")), options: options, calling: calling)
         streams = try fields.bool("stream") ?? false
         stores = try fields.bool("store") ?? true
         isBackground = try fields.bool("background") ?? false
@@ -125,11 +126,15 @@ enum ResponsesInput {
             case "refusal": draft.add(text: try part.string("refusal") ?? "")
             case "input_text", "output_text", "text": draft.add(text: try part.required("text"))
             case "input_image":
-                guard part["file_id"] == nil else { throw part.refusal("file_id", "is not supported: there are no uploaded files. Put the picture in image_url as a data: URL.") }
+                if let id = part["file_id"] {
+                    draft.parts.append(["type": "file", "file": ["file_id": id]])
+                    continue
+                }
                 draft.add(image: try part.required("image_url"))
+            case "input_file": draft.parts.append(["type": "file", "file": .object(part.object)])
             case "input_audio": draft.parts.append(.object(part.object))
             case let other:
-                throw part.refusal("type", "is \"\(other.prefix(40))\"; known are \"input_text\", \"input_image\", \"input_audio\" and \"output_text\".")
+                throw part.refusal("type", "is \"\(other.prefix(40))\"; known are \"input_text\", \"input_image\", \"input_file\", \"input_audio\" and \"output_text\".")
             }
         }
     }
