@@ -9,14 +9,14 @@ package struct Exchange: Sendable {
     package let path: String
     package let query: Query
     package let headers: HTTPFields
-    package let body: [UInt8]
+    package internal(set) var body: [UInt8]
     /// Of routes that take uploads: the body as it comes.
     package var upload: IncomingBody?
     /// Whether nobody waits for it: lines of a batch give way to requests of users.
     package var isBackground = false
     /// What is logged with it and told to the client.
     package let id: String
-    package let connection: Connection
+    package internal(set) var connection: Connection
     package var log: Logger
     /// What stood in the places of the route's `{names}`.
     package var parameters: [String: String] = [:]

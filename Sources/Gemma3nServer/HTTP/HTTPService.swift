@@ -184,11 +184,16 @@ package struct HTTPService: Sendable {
 
 extension Exchange {
     /// The same request for an answer that another connection ends.
-    func with(connection: Connection) -> Exchange { Exchange(method, path, headers: headers, id: id, connection: connection, log: log) }
+    func with(connection: Connection) -> Exchange {
+        var exchange = self
+        exchange.body = []
+        exchange.connection = connection
+        return exchange
+    }
 
     func with(body: [UInt8]) -> Exchange {
-        var exchange = Exchange(method, path, query: query, headers: headers, body: body, id: id, connection: connection, log: log)
-        exchange.parameters = parameters
+        var exchange = self
+        exchange.body = body
         return exchange
     }
 }
