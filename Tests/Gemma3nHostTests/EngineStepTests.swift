@@ -10,7 +10,7 @@ import Tokenization
     /// The steps of a room; the first waits until a number of requests have been read.
     final class Steps: Sendable {
         private let steps = Mutex<[EngineStep]>([])
-        /// Called before the step of that number.
+        /// Called before the step of that number. Said before the last request that the first step waits for: later it may be over.
         private let before = Mutex<[Int: @Sendable () -> Void]>([:])
 
         init(_ room: EngineRoom, waitingFor count: Int = 0) {
@@ -89,8 +89,8 @@ import Tokenization
         let room = EngineRoom(try tinyModel())
         let steps = Steps(room, waitingFor: 2)
         let gone = try room.answer(Self.request("gone", "hello", 400))
-        let other = try room.answer(Self.request("other", "hello the water", 40))
         steps.before(step: 9) { gone.stop() }
+        let other = try room.answer(Self.request("other", "hello the water", 40))
         #expect(try await other.collect().tokens.count == 40)
         let response = try await gone.collect()
         #expect(response.finishReason == .cancelled)
@@ -108,11 +108,11 @@ import Tokenization
             defer { hasEnded.store(true, ordering: .relaxed) }
             return try await room.answer(Self.request("long", Self.long, 5)).collect()
         }
-        let other = try room.answer(Self.request("other", "hello", 60))
         steps.before(step: 6) {
             reading.cancel()
             while !hasEnded.load(ordering: .relaxed) { Thread.sleep(forTimeInterval: 0.0005) }
         }
+        let other = try room.answer(Self.request("other", "hello", 60))
         #expect(try await other.collect().tokens.count == 60)
         await #expect(throws: CancellationError.self) { _ = try await reading.value }
         let tokens = steps.tokens(of: "long")
@@ -123,9 +123,9 @@ import Tokenization
     @Test func embeddingJobsAreCancelled() async throws {
         let room = EngineRoom(try tinyModel(), limits: EngineLimits(prefillTokens: 4))
         let steps = Steps(room, waitingFor: 1)
-        let other = try room.answer(Self.request("other", "hello", 60))
         let job = Task { try await room.embeddings(of: [AnswerRequest.Input](repeating: .text(Self.long), count: 50)) }
         steps.before(step: 8) { job.cancel() }
+        let other = try room.answer(Self.request("other", "hello", 60))
         await #expect(throws: CancellationError.self) { _ = try await job.value }
         #expect(try await other.collect().tokens.count == 60)
         #expect(try await room.embeddings(of: [.text("hello")]).vectors.count == 1)
@@ -137,13 +137,13 @@ import Tokenization
     @Test func longPromptsHoldNobodyUp() async throws {
         let room = EngineRoom(try tinyModel(), limits: EngineLimits(prefillTokens: 16))
         let steps = Steps(room, waitingFor: 1)
-        let first = try room.answer(Self.request("first", "hello", 60))
         let arrivals = Mutex<[AnswerStream]>([])
         steps.before(step: 2) {
             let more = [Self.request("long", Self.long, 4), Self.request("short", "and the water?", 4)].compactMap { try? room.answer($0) }
             arrivals.withLock { $0 = more }
             while room.readyCount < 2 { Thread.sleep(forTimeInterval: 0.0005) }
         }
+        let first = try room.answer(Self.request("first", "hello", 60))
         #expect(try await first.collect().tokens.count == 60)
         let others = arrivals.withLock { $0 }
         for other in others { #expect(try await other.collect().tokens.count == 4) }
